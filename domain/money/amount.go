@@ -1,0 +1,111 @@
+package money
+
+import (
+	"math/big"
+
+	"github.com/shopspring/decimal"
+
+	"daybook/domain"
+)
+
+// MaxIntegerDigits bounds an amount: at most this many digits before the point.
+const MaxIntegerDigits = 14
+
+// maxLength bounds the text of an amount before anything looks at it: sign, digits, point, four decimals.
+const maxLength = 1 + MaxIntegerDigits + 1 + 4
+
+var maxBalances = map[int32]decimal.Decimal{}
+
+func init() {
+	for _, scale := range scales {
+		// At the currency's exponent rather than decimal.New(1, 18): comparing equal exponents needs no rescaling.
+		units := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(18+scale)), nil)
+		maxBalances[scale] = decimal.NewFromBigInt(units, -scale)
+	}
+}
+
+// MaxBalance is the greatest balance an account can have: 10^18 whole units, at the currency's scale.
+func MaxBalance(c Currency) decimal.Decimal { return maxBalances[c.Scale()] }
+
+// ParseAmount reads a positive amount of the currency, such as "12.5" or "12.50" for EUR.
+// It refuses with INVALID_AMOUNT whatever is not digits with an optional fraction, is zero, is longer than
+// MaxIntegerDigits before the point, or has more decimals than the currency.
+func ParseAmount(s string, c Currency) (decimal.Decimal, error) {
+	d, err := parse(s, c, false)
+	if err != nil {
+		return decimal.Zero, err
+	}
+	if d.IsZero() {
+		return decimal.Zero, invalid("the amount must be greater than zero")
+	}
+	return d, nil
+}
+
+// ParseBound reads a limit of a balance: as ParseAmount, but zero and negative values are allowed.
+func ParseBound(s string, c Currency) (decimal.Decimal, error) { return parse(s, c, true) }
+
+// Format renders an amount at the scale of its currency, "12.50" for EUR.
+func Format(d decimal.Decimal, c Currency) string { return d.StringFixed(c.Scale()) }
+
+func parse(s string, c Currency, signed bool) (decimal.Decimal, error) {
+	if len(s) > maxLength {
+		return decimal.Zero, invalid("the amount is too long: at most %d digits before the point", MaxIntegerDigits)
+	}
+	digits := s
+	if signed && len(s) > 0 && s[0] == '-' {
+		digits = s[1:]
+	}
+	whole, fraction, point := split(digits)
+	if len(whole) == 0 || (point && len(fraction) == 0) || !onlyDigits(whole) || !onlyDigits(fraction) {
+		return decimal.Zero, invalid("the amount must be digits with an optional fraction, for example 12.50, without sign or exponent")
+	}
+	if len(whole) > MaxIntegerDigits {
+		return decimal.Zero, invalid("the amount is too long: at most %d digits before the point", MaxIntegerDigits)
+	}
+	scale := c.Scale()
+	if len(fraction) > int(scale) {
+		return decimal.Zero, invalid("the amount has more decimals than %s, which has %d", c, scale)
+	}
+	return build(whole, fraction, len(digits) != len(s), scale), nil
+}
+
+// build makes the decimal at exactly the currency's scale: equal exponents keep later arithmetic cheap. It always
+// fits an int64: 14 digits before the point and at most four after it.
+func build(whole, fraction string, negative bool, scale int32) decimal.Decimal {
+	var v int64
+	for i := range len(whole) {
+		v = v*10 + int64(whole[i]-'0')
+	}
+	for i := range int(scale) {
+		v *= 10
+		if i < len(fraction) {
+			v += int64(fraction[i] - '0')
+		}
+	}
+	if negative {
+		v = -v
+	}
+	return decimal.New(v, -scale)
+}
+
+func split(s string) (whole, fraction string, point bool) {
+	for i := range len(s) {
+		if s[i] == '.' {
+			return s[:i], s[i+1:], true
+		}
+	}
+	return s, "", false
+}
+
+func onlyDigits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+func invalid(format string, args ...any) error {
+	return domain.Refuse(domain.InvalidAmount, "amount", format, args...)
+}
