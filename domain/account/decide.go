@@ -65,14 +65,12 @@ func DecideReversal(s State, m Movement, why domain.Code) *BalanceChanged {
 	return e
 }
 
-// DecideStatus moves the account to another status; no event when it has it already. Refusals: ACCOUNT_NOT_FOUND,
-// ACCOUNT_CLOSED (closing is final), ACCOUNT_NOT_EMPTY.
+// DecideStatus moves the account to a status. Being asked for the present one is an event too: the reason is new.
+// Refusals: ACCOUNT_NOT_FOUND, ACCOUNT_CLOSED (closing is final), ACCOUNT_NOT_EMPTY.
 func DecideStatus(s State, to Status, reason string) (*StatusChanged, error) {
 	switch {
 	case !s.Exists():
 		return nil, notFound()
-	case s.Status == to:
-		return nil, nil
 	case s.Status == Closed:
 		return nil, domain.Refuse(domain.AccountClosed, "status", "the account is closed, which is final; open a new one")
 	case to == Closed && !s.Balance.IsZero():
@@ -81,8 +79,8 @@ func DecideStatus(s State, to Status, reason string) (*StatusChanged, error) {
 	return &StatusChanged{PreviousStatus: s.Status, NewStatus: to, Reason: reason}, nil
 }
 
-// DecideLimits replaces the bounds; no event when they are equal to the present ones. Refusals: ACCOUNT_NOT_FOUND,
-// ACCOUNT_CLOSED, BALANCE_LIMIT_EXCEEDED when the present balance is outside.
+// DecideLimits replaces the bounds. Refusals: ACCOUNT_NOT_FOUND, ACCOUNT_CLOSED, BALANCE_LIMIT_EXCEEDED when the
+// present balance is outside.
 func DecideLimits(s State, to Limits, reason string) (*LimitsChanged, error) {
 	if !s.Exists() {
 		return nil, notFound()
@@ -92,9 +90,6 @@ func DecideLimits(s State, to Limits, reason string) (*LimitsChanged, error) {
 	}
 	if err := withinLimits(s.Balance, to, s.Currency); err != nil {
 		return nil, err
-	}
-	if s.Limits.Min.Equal(to.Min) && s.Limits.Max.Valid == to.Max.Valid && s.Limits.Max.Decimal.Equal(to.Max.Decimal) {
-		return nil, nil
 	}
 	return &LimitsChanged{Currency: s.Currency, PreviousLimits: s.Limits, NewLimits: to, Reason: reason}, nil
 }
