@@ -1,0 +1,124 @@
+// Package kafka speaks to a Kafka cluster: topics, the fenced writer, readers by offset, and the group that hands out
+// partitions. It is the only package that knows sarama.
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/IBM/sarama"
+	gometrics "github.com/rcrowley/go-metrics"
+)
+
+func init() {
+	// sarama keeps histograms per request and topic, whose locks cost more than the work they count.
+	gometrics.UseNilMetrics = true
+}
+
+// Config says which cluster to speak to.
+type Config struct {
+	// Brokers are host:port addresses to begin with.
+	Brokers []string
+	// ClientID names this process in the brokers' logs.
+	ClientID string
+	Logger   *slog.Logger
+	// RequestTimeout bounds one answer of a broker. Default 10 s.
+	RequestTimeout time.Duration
+}
+
+// Client holds the connections to one cluster. Its methods may be called from any goroutine.
+type Client struct {
+	conf   *sarama.Config
+	sarama sarama.Client
+	log    *slog.Logger
+}
+
+// Open connects to the cluster. The error names the addresses and says what to do.
+func Open(cfg Config) (*Client, error) {
+	conf := sarama.NewConfig()
+	conf.ClientID = cfg.ClientID
+	conf.Version = sarama.V3_7_0_0
+	timeout := cfg.RequestTimeout
+	if timeout == 0 {
+		timeout = 10 * time.Second
+	}
+	conf.Net.DialTimeout, conf.Net.ReadTimeout, conf.Net.WriteTimeout = timeout, timeout, timeout
+	conf.Net.MaxOpenRequests = maxInFlight
+	conf.Metadata.Full = false
+	conf.Metadata.Retry.Max = 2
+	conf.Metadata.Retry.Backoff = 100 * time.Millisecond
+	conf.Metadata.AllowAutoTopicCreation = false
+	conf.Consumer.Return.Errors = false
+	conf.Consumer.Offsets.Initial = sarama.OffsetNewest
+	conf.Consumer.Offsets.AutoCommit.Enable = false
+	client, err := sarama.NewClient(cfg.Brokers, conf)
+	if err != nil {
+		return nil, fmt.Errorf("cannot reach Kafka at %s: start it or correct the address (%w)", strings.Join(cfg.Brokers, ","), err)
+	}
+	return &Client{conf: conf, sarama: client, log: cfg.Logger}, nil
+}
+
+// Close ends all shared connections. Readers and writers have their own and are closed by themselves.
+func (c *Client) Close() error { return c.sarama.Close() }
+
+// Ping asks the cluster for its controller.
+func (c *Client) Ping() error {
+	if _, err := c.sarama.RefreshController(); err != nil {
+		return fmt.Errorf("asking Kafka for its controller: %w", err)
+	}
+	return nil
+}
+
+// Partitions returns the number of partitions of a topic.
+func (c *Client) Partitions(topic string) (int32, error) {
+	ids, err := c.sarama.Partitions(topic)
+	if err != nil {
+		return 0, fmt.Errorf("asking for the partitions of %s: %w", topic, err)
+	}
+	return int32(len(ids)), nil
+}
+
+// EndOffset returns the offset that the next record of a partition will have.
+func (c *Client) EndOffset(topic string, partition int32) (int64, error) {
+	offset, err := c.sarama.GetOffset(topic, partition, sarama.OffsetNewest)
+	if err != nil {
+		return 0, fmt.Errorf("asking for the end of %s/%d: %w", topic, partition, err)
+	}
+	return offset, nil
+}
+
+// StartOffset returns the offset of the first record a partition still holds.
+func (c *Client) StartOffset(topic string, partition int32) (int64, error) {
+	offset, err := c.sarama.GetOffset(topic, partition, sarama.OffsetOldest)
+	if err != nil {
+		return 0, fmt.Errorf("asking for the start of %s/%d: %w", topic, partition, err)
+	}
+	return offset, nil
+}
+
+// dialLeader opens a connection of its own to a partition's leader: a broker answers the requests of one connection
+// one after another, so a long poll on a shared one would hold up a write.
+func (c *Client) dialLeader(topic string, partition int32) (*sarama.Broker, error) {
+	leader, err := c.sarama.Leader(topic, partition)
+	if err != nil {
+		if refreshErr := c.sarama.RefreshMetadata(topic); refreshErr != nil {
+			return nil, fmt.Errorf("finding the leader of %s/%d: %w", topic, partition, errors.Join(err, refreshErr))
+		}
+		if leader, err = c.sarama.Leader(topic, partition); err != nil {
+			return nil, fmt.Errorf("finding the leader of %s/%d: %w", topic, partition, err)
+		}
+	}
+	conn := sarama.NewBroker(leader.Addr())
+	if err := conn.Open(c.conf); err != nil {
+		return nil, fmt.Errorf("connecting to %s: %w", leader.Addr(), err)
+	}
+	if ok, err := conn.Connected(); !ok || err != nil {
+		_ = conn.Close()
+		_ = c.sarama.RefreshMetadata(topic)
+		return nil, fmt.Errorf("connecting to %s: %w", leader.Addr(), err)
+	}
+	return conn, nil
+}

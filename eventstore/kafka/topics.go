@@ -1,0 +1,204 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"daybook/eventstore"
+)
+
+// DefaultPartitions is how many partitions topics are created with when nothing else is asked.
+const DefaultPartitions = 3
+
+const (
+	commandRetention = 7 * 24 * time.Hour
+	replyRetention   = time.Hour
+	// topicMessageBytes leaves room for the largest event and its batch.
+	topicMessageBytes = eventstore.MaxEventBytes + 2<<20
+)
+
+// TopicsConfig says how missing topics are created.
+type TopicsConfig struct {
+	// Partitions is the count to create with and to insist on; zero takes what exists, or DefaultPartitions.
+	Partitions int32
+	// ReplicationFactor of created topics; zero means 3, or the number of brokers when there are fewer.
+	ReplicationFactor int16
+	// ForeverOnly creates command and reply topics without retention too, for a broker whose deletion is not trusted.
+	ForeverOnly bool
+}
+
+// SetupError says in one sentence what is wrong with a topic and what to do.
+type SetupError struct{ Message string }
+
+// Error implements error.
+func (e *SetupError) Error() string { return e.Message }
+
+func setupError(format string, args ...any) error {
+	return &SetupError{Message: fmt.Sprintf(format, args...)}
+}
+
+// EnsureTopics creates the missing topics and checks the existing ones. It returns the number of partitions, and a
+// SetupError when a topic's settings would lose history or order.
+func (c *Client) EnsureTopics(cfg TopicsConfig) (int32, error) {
+	admin, err := sarama.NewClusterAdminFromClient(c.sarama)
+	if err != nil {
+		return 0, fmt.Errorf("asking Kafka for its topics: %w", err)
+	}
+	// The admin is not closed: closing it would close the shared client.
+	topics, err := admin.ListTopics()
+	if err != nil {
+		return 0, fmt.Errorf("asking Kafka for its topics: %w", err)
+	}
+	partitions, err := chosenPartitions(cfg.Partitions, topics)
+	if err != nil {
+		return 0, err
+	}
+	replication := cfg.ReplicationFactor
+	if replication == 0 {
+		if replication, err = c.defaultReplication(admin); err != nil {
+			return 0, err
+		}
+	}
+	for _, spec := range specs(partitions, cfg.ForeverOnly) {
+		if existing, ok := topics[spec.name]; ok {
+			if err := c.checkTopic(admin, spec, existing); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		if err := createTopic(admin, spec, replication); err != nil {
+			return 0, err
+		}
+	}
+	return partitions, c.awaitLeaders(partitions)
+}
+
+type topicSpec struct {
+	name       string
+	partitions int32
+	retention  time.Duration // zero keeps for ever
+	events     bool
+}
+
+func specs(partitions int32, foreverOnly bool) []topicSpec {
+	all := []topicSpec{
+		{name: eventstore.AccountEvents, partitions: partitions, events: true},
+		{name: eventstore.TransactionEvents, partitions: partitions, events: true},
+		{name: eventstore.AccountCommands, partitions: partitions, retention: commandRetention},
+		{name: eventstore.CommandReplies, partitions: 1, retention: replyRetention},
+	}
+	if foreverOnly {
+		for i := range all {
+			all[i].retention = 0
+		}
+	}
+	return all
+}
+
+// chosenPartitions settles the count: an existing event topic decides, and must not be contradicted.
+func chosenPartitions(asked int32, topics map[string]sarama.TopicDetail) (int32, error) {
+	existing, ok := topics[eventstore.AccountEvents]
+	switch {
+	case !ok && asked == 0:
+		return DefaultPartitions, nil
+	case !ok:
+		return asked, nil
+	case asked != 0 && asked != existing.NumPartitions:
+		return 0, setupError("topic %s has %d partitions and %d are asked for: the number is fixed when the topic is created, because another one would send accounts' later events elsewhere; ask for %d",
+			eventstore.AccountEvents, existing.NumPartitions, asked, existing.NumPartitions)
+	}
+	return existing.NumPartitions, nil
+}
+
+func (c *Client) defaultReplication(admin sarama.ClusterAdmin) (int16, error) {
+	brokers, _, err := admin.DescribeCluster()
+	if err != nil {
+		return 0, fmt.Errorf("asking Kafka for its brokers: %w", err)
+	}
+	return int16(min(3, max(1, len(brokers)))), nil
+}
+
+func createTopic(admin sarama.ClusterAdmin, spec topicSpec, replication int16) error {
+	retention, minISR := "-1", "1"
+	if spec.retention > 0 {
+		retention = strconv.FormatInt(spec.retention.Milliseconds(), 10)
+	}
+	if replication >= 3 {
+		minISR = "2"
+	}
+	size := strconv.Itoa(topicMessageBytes)
+	forever, remove := "-1", "delete"
+	err := admin.CreateTopic(spec.name, &sarama.TopicDetail{
+		NumPartitions: spec.partitions, ReplicationFactor: replication,
+		ConfigEntries: map[string]*string{
+			"cleanup.policy": &remove, "retention.ms": &retention, "retention.bytes": &forever,
+			"min.insync.replicas": &minISR, "max.message.bytes": &size,
+		},
+	}, false)
+	if err != nil && !errors.Is(err, sarama.ErrTopicAlreadyExists) {
+		return fmt.Errorf("creating topic %s: %w", spec.name, err)
+	}
+	return nil
+}
+
+// checkTopic refuses settings that would lose history or order.
+func (c *Client) checkTopic(admin sarama.ClusterAdmin, spec topicSpec, existing sarama.TopicDetail) error {
+	if existing.NumPartitions != spec.partitions {
+		return setupError("topic %s has %d partitions, it must have %d like %s: create it anew with that number",
+			spec.name, existing.NumPartitions, spec.partitions, eventstore.AccountEvents)
+	}
+	if !spec.events {
+		return nil
+	}
+	entries, err := admin.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: spec.name})
+	if err != nil {
+		return fmt.Errorf("asking for the settings of topic %s: %w", spec.name, err)
+	}
+	settings := map[string]string{}
+	for _, e := range entries {
+		settings[e.Name] = e.Value
+	}
+	if v := settings["cleanup.policy"]; v != "" && v != "delete" {
+		return setupError("topic %s has cleanup.policy=%s, which would remove history: set it to delete", spec.name, v)
+	}
+	for _, name := range []string{"retention.ms", "retention.bytes"} {
+		if v := settings[name]; v != "" && v != "-1" {
+			return setupError("topic %s has %s=%s, which would delete history: set it to -1", spec.name, name, v)
+		}
+	}
+	if v, err := strconv.Atoi(settings["min.insync.replicas"]); err == nil && existing.ReplicationFactor >= 3 && v < 2 {
+		return setupError("topic %s has min.insync.replicas=%d at replication factor %d, so one broker's loss could lose acknowledged events: set it to 2",
+			spec.name, v, existing.ReplicationFactor)
+	}
+	return nil
+}
+
+// awaitLeaders waits, a bounded time, until every partition of a new topic has a leader.
+func (c *Client) awaitLeaders(partitions int32) error {
+	var last error
+	for range 100 {
+		last = nil
+		if last = c.sarama.RefreshMetadata(eventstore.AccountEvents, eventstore.TransactionEvents, eventstore.AccountCommands, eventstore.CommandReplies); last == nil {
+			if last = c.leadersOf(partitions); last == nil {
+				return nil
+			}
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return fmt.Errorf("waiting for the leaders of the topics: %w", last)
+}
+
+func (c *Client) leadersOf(partitions int32) error {
+	for _, spec := range specs(partitions, false) {
+		for p := range spec.partitions {
+			if _, err := c.sarama.Leader(spec.name, p); err != nil {
+				return fmt.Errorf("%s/%d: %w", spec.name, p, err)
+			}
+		}
+	}
+	return nil
+}
