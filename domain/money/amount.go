@@ -14,14 +14,17 @@ const MaxIntegerDigits = 14
 // maxLength bounds the text of an amount before anything looks at it: sign, digits, point, four decimals.
 const maxLength = 1 + MaxIntegerDigits + 1 + 4
 
-var maxBalances = map[int32]decimal.Decimal{}
+// maxBalances holds MaxBalance by scale. Exponents are the currency's, not that of decimal.New(1, 18): comparing equal
+// exponents needs no rescaling.
+var maxBalances = maxBalanceTable()
 
-func init() {
+func maxBalanceTable() map[int32]decimal.Decimal {
+	table := map[int32]decimal.Decimal{}
 	for _, scale := range scales {
-		// At the currency's exponent rather than decimal.New(1, 18): comparing equal exponents needs no rescaling.
 		units := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(18+scale)), nil)
-		maxBalances[scale] = decimal.NewFromBigInt(units, -scale)
+		table[scale] = decimal.NewFromBigInt(units, -scale)
 	}
+	return table
 }
 
 // MaxBalance is the greatest balance an account can have: 10^18 whole units, at the currency's scale.

@@ -24,14 +24,17 @@ const (
 	scale4 = "CLF UYW"
 )
 
-var scales = map[Currency]int32{}
+// scales is built by a function rather than in init, so that what depends on it is initialised after it.
+var scales = scaleTable()
 
-func init() {
+func scaleTable() map[Currency]int32 {
+	table := map[Currency]int32{}
 	for scale, codes := range map[int32]string{0: scale0, 2: scale2, 3: scale3, 4: scale4} {
 		for _, code := range strings.Fields(codes) {
-			scales[Currency(code)] = scale
+			table[Currency(code)] = scale
 		}
 	}
+	return table
 }
 
 // ParseCurrency accepts an active ISO 4217 code in upper case and refuses all else with BAD_USER_INPUT.
