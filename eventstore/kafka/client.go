@@ -47,7 +47,6 @@ func Open(cfg Config) (*Client, error) {
 	}
 	conf.Net.DialTimeout, conf.Net.ReadTimeout, conf.Net.WriteTimeout = timeout, timeout, timeout
 	conf.Net.MaxOpenRequests = maxInFlight
-	conf.Metadata.Full = false
 	conf.Metadata.Retry.Max = 2
 	conf.Metadata.Retry.Backoff = 100 * time.Millisecond
 	conf.Metadata.AllowAutoTopicCreation = false

@@ -17,9 +17,6 @@ const transactionTimeout = 30 * time.Second
 // fenceRetries bounds the tries while a coordinator is busy, loading or moving; the pauses add up to about 20 s.
 const fenceRetries = 40
 
-// ErrFenced means that another writer has taken the partition over. This one must stop.
-var ErrFenced = errors.New("another writer has taken the partition over")
-
 // TransactionalID names the writer of a partition. Whoever uses it last is the only one who can write.
 func TransactionalID(topic string, partition int32) string {
 	return fmt.Sprintf("daybook-%s-%d", topic, partition)
@@ -100,7 +97,7 @@ func (c *Client) withCoordinator(ctx context.Context, id string, request func(*s
 		case err == nil:
 			return nil
 		case isFenced(err):
-			return fmt.Errorf("%w (%w)", ErrFenced, err)
+			return fmt.Errorf("%w (%w)", eventstore.ErrFenced, err)
 		case errors.Is(err, sarama.ErrConcurrentTransactions):
 			// An earlier marker is being written; the same coordinator will answer in a moment.
 		case errors.Is(err, sarama.ErrTransactionalIDAuthorizationFailed), errors.Is(err, sarama.ErrTopicAuthorizationFailed),

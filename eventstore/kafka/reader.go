@@ -21,10 +21,7 @@ const (
 	retryPause  = 50 * time.Millisecond
 )
 
-// ErrOffsetGone means the log no longer holds the asked offset, or does not reach it: it is another log, or lost its end.
-var ErrOffsetGone = errors.New("the log does not hold the asked offset")
-
-// Reader reads one partition by offset over a connection of its own. It is for one goroutine at a time.
+// Reader is the eventstore.Reader of one partition, over a connection of its own.
 type Reader struct {
 	client    *Client
 	topic     string
@@ -33,7 +30,7 @@ type Reader struct {
 }
 
 // OpenReader makes a reader; it connects at the first Read.
-func (c *Client) OpenReader(topic string, partition int32) (*Reader, error) {
+func (c *Client) OpenReader(topic string, partition int32) (eventstore.Reader, error) {
 	return &Reader{client: c, topic: topic, partition: partition}, nil
 }
 
@@ -50,8 +47,7 @@ func (r *Reader) Close() error {
 	return nil
 }
 
-// Read returns what the partition holds from offset on, waiting up to maxWait for the first record. An empty chunk
-// means nothing came. It survives moving leaders and broken connections a few times before it fails.
+// Read implements eventstore.Reader. It survives moving leaders and broken connections a few times before it fails.
 func (r *Reader) Read(ctx context.Context, offset int64, maxWait time.Duration) (eventstore.Chunk, error) {
 	var last error
 	for attempt := range readRetries {
@@ -67,7 +63,7 @@ func (r *Reader) Read(ctx context.Context, offset int64, maxWait time.Duration) 
 		if err == nil {
 			return chunk, nil
 		}
-		if errors.Is(err, ErrOffsetGone) {
+		if errors.Is(err, eventstore.ErrOffsetGone) {
 			return eventstore.Chunk{}, err
 		}
 		last = err
@@ -103,7 +99,7 @@ func (r *Reader) fetch(offset int64, maxWait time.Duration) (eventstore.Chunk, e
 	case sarama.ErrNoError:
 	case sarama.ErrOffsetOutOfRange:
 		return eventstore.Chunk{}, fmt.Errorf("%w: %s/%d offset %d, it begins at %d and ends at %d",
-			ErrOffsetGone, r.topic, r.partition, offset, block.LogStartOffset, block.HighWaterMarkOffset)
+			eventstore.ErrOffsetGone, r.topic, r.partition, offset, block.LogStartOffset, block.HighWaterMarkOffset)
 	default:
 		return eventstore.Chunk{}, block.Err
 	}

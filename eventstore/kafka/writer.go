@@ -14,11 +14,7 @@ import (
 // maxInFlight is how many batches a broker tells apart by their sequence numbers.
 const maxInFlight = 5
 
-// ErrTooLarge means that a broker refuses a batch for its size. It is not in the log.
-var ErrTooLarge = errors.New("the broker refuses the batch for its size: raise max.message.bytes of the topic")
-
-// Writer appends batches to one partition behind a fence. It is for one goroutine. After any error it is of no more
-// use: its owner takes the partition over again.
+// Writer is the eventstore.Writer of one partition.
 type Writer struct {
 	client    *Client
 	topic     string
@@ -30,7 +26,7 @@ type Writer struct {
 
 // OpenWriter makes a writer that writes with the marker's producer id and epoch, from sequence zero. The caller has
 // read the marker back from the log.
-func (c *Client) OpenWriter(topic string, partition int32, m eventstore.Marker) (*Writer, error) {
+func (c *Client) OpenWriter(topic string, partition int32, m eventstore.Marker) (eventstore.Writer, error) {
 	conn, err := c.dialLeader(topic, partition)
 	if err != nil {
 		return nil, err
@@ -38,9 +34,7 @@ func (c *Client) OpenWriter(topic string, partition int32, m eventstore.Marker) 
 	return &Writer{client: c, topic: topic, partition: partition, marker: m, conn: conn}, nil
 }
 
-// Append sends one batch, which reaches the log whole or not at all and only after those sent before it. It returns
-// once the batch is on its way; done is called from another goroutine with the offset of the first message, or with
-// the error, and must not block or call the writer.
+// Append implements eventstore.Writer.
 func (w *Writer) Append(messages []eventstore.Message, done func(first int64, err error)) error {
 	batch := recordBatch(messages)
 	batch.ProducerID, batch.ProducerEpoch, batch.FirstSequence = w.marker.ProducerID, w.marker.Epoch, w.sequence
@@ -55,8 +49,8 @@ func (w *Writer) Append(messages []eventstore.Message, done func(first int64, er
 	return nil
 }
 
-// Renew repeats the fence's empty transaction with the same epoch, because brokers forget a producer that is silent
-// for long. ErrFenced when another writer took over.
+// Renew implements eventstore.Writer: another empty transaction with the same epoch. ErrFenced when another writer
+// took over.
 func (w *Writer) Renew(ctx context.Context) error {
 	return w.client.plant(ctx, w.topic, w.partition, w.marker)
 }
@@ -87,9 +81,9 @@ func produced(res *sarama.ProduceResponse, err error, topic string, partition in
 	case block.Err == sarama.ErrNoError:
 		return block.Offset, nil
 	case isFenced(block.Err):
-		return 0, fmt.Errorf("writing to %s/%d: %w (%w)", topic, partition, ErrFenced, block.Err)
+		return 0, fmt.Errorf("writing to %s/%d: %w (%w)", topic, partition, eventstore.ErrFenced, block.Err)
 	case block.Err == sarama.ErrMessageSizeTooLarge:
-		return 0, fmt.Errorf("writing to %s/%d: %w", topic, partition, ErrTooLarge)
+		return 0, fmt.Errorf("writing to %s/%d: %w", topic, partition, eventstore.ErrTooLarge)
 	}
 	return 0, fmt.Errorf("writing to %s/%d: %w", topic, partition, block.Err)
 }
@@ -130,8 +124,7 @@ func recordBatch(messages []eventstore.Message) *sarama.RecordBatch {
 	}
 }
 
-// Appender writes batches to one partition without a fence, one at a time, for topics whose readers recognise repeats.
-// It is for one goroutine.
+// Appender is the eventstore.Appender of one partition.
 type Appender struct {
 	client    *Client
 	topic     string
@@ -140,12 +133,11 @@ type Appender struct {
 }
 
 // OpenAppender makes an appender; it connects at the first Append.
-func (c *Client) OpenAppender(topic string, partition int32) *Appender {
+func (c *Client) OpenAppender(topic string, partition int32) eventstore.Appender {
 	return &Appender{client: c, topic: topic, partition: partition}
 }
 
-// Append writes one batch and waits for the answer, trying again a few times: after a lost answer the batch can be in
-// the log twice.
+// Append implements eventstore.Appender, trying a few times.
 func (a *Appender) Append(ctx context.Context, messages []eventstore.Message) error {
 	var last error
 	for attempt := range readRetries {
@@ -155,7 +147,7 @@ func (a *Appender) Append(ctx context.Context, messages []eventstore.Message) er
 			}
 		}
 		err := a.produce(messages)
-		if err == nil || errors.Is(err, ErrTooLarge) {
+		if err == nil || errors.Is(err, eventstore.ErrTooLarge) {
 			return err
 		}
 		last = err

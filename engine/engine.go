@@ -1,0 +1,285 @@
+// Package engine is the write side's runtime: it owns partitions, decides commands in groups, writes them behind a
+// fence, keeps the folded state, and coordinates what spans accounts.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"daybook/domain"
+	"daybook/domain/account"
+	"daybook/domain/transaction"
+	"daybook/engine/store"
+	"daybook/eventstore"
+)
+
+// Config is what an engine works with. All but Admit, Publish and the limits is required.
+type Config struct {
+	// Partitions is the number of partitions of the account topics.
+	Partitions int32
+	// Clock tells the time; NewID draws a unique id.
+	Clock  func() time.Time
+	NewID  func() string
+	Logger *slog.Logger
+	// Publish receives every account event of every partition, in the order of its partition, once it is recorded
+	// and folded. It must not block or keep the slice's order from changing hands.
+	Publish func(partition int32, events []eventstore.Recorded)
+	// Admit, when set, can refuse commands because of the state of the machine, such as a full disk.
+	Admit func() error
+	// QueueLength bounds the commands waiting per partition. Default 8192.
+	QueueLength int
+	// CommandTimeout bounds how long a caller waits for an answer. Default 10 s.
+	CommandTimeout time.Duration
+	// SettleWait bounds how long a transfer waits for its other side before it answers PENDING. Default 2 s.
+	SettleWait time.Duration
+}
+
+// FatalError means that going on would harm the books: an operator has to act.
+type FatalError struct{ Err error }
+
+// Error implements error.
+func (e *FatalError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e *FatalError) Unwrap() error { return e.Err }
+
+// Engine is the write side of one node.
+type Engine struct {
+	cfg        Config
+	log        Log
+	store      *store.Store
+	partitions []*partition
+	waiters    waiters
+}
+
+// New makes an engine; Run starts it.
+func New(cfg Config, log Log, s *store.Store) *Engine {
+	if cfg.QueueLength == 0 {
+		cfg.QueueLength = 8192
+	}
+	if cfg.CommandTimeout == 0 {
+		cfg.CommandTimeout = 10 * time.Second
+	}
+	if cfg.SettleWait == 0 {
+		cfg.SettleWait = 2 * time.Second
+	}
+	e := &Engine{cfg: cfg, log: log, store: s, partitions: make([]*partition, cfg.Partitions)}
+	for id := range cfg.Partitions {
+		e.partitions[id] = &partition{engine: e, id: id, queue: make(chan *request, cfg.QueueLength)}
+	}
+	return e
+}
+
+// Run follows every partition, and owns the assigned ones, until ctx ends. A FatalError ends it early.
+func (e *Engine) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	errs := make([]error, len(e.partitions))
+	for i, p := range e.partitions {
+		wg.Go(func() {
+			if errs[i] = p.run(ctx); errs[i] != nil {
+				cancel()
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// Assign says which partitions this node should own; the others it follows.
+func (e *Engine) Assign(partitions []int32) {
+	mine := map[int32]bool{}
+	for _, id := range partitions {
+		mine[id] = true
+	}
+	for _, p := range e.partitions {
+		p.assign(mine[p.id])
+	}
+}
+
+// Owned lists the partitions that this node owns at the moment.
+func (e *Engine) Owned() []int32 {
+	var owned []int32
+	for _, p := range e.partitions {
+		if p.owned.Load() {
+			owned = append(owned, p.id)
+		}
+	}
+	return owned
+}
+
+// Ready returns nil when every assigned partition is owned and every other one followed without trouble.
+func (e *Engine) Ready() error {
+	for _, p := range e.partitions {
+		if text := p.lastErr.Load(); text != nil {
+			return fmt.Errorf("partition %d: %s", p.id, *text)
+		}
+		if p.mine() && !p.owned.Load() {
+			return fmt.Errorf("partition %d is being taken over", p.id)
+		}
+	}
+	return nil
+}
+
+// Execute carries out a command and waits for its answer. An error is a *domain.Refusal; nothing was changed unless
+// its code is OUTCOME_UNKNOWN.
+func (e *Engine) Execute(ctx context.Context, c Command) (Result, error) {
+	if e.cfg.Admit != nil {
+		if err := e.cfg.Admit(); err != nil {
+			return Result{}, domain.Refuse(domain.Unavailable, "", "nothing was done: %s", err)
+		}
+	}
+	r := newRequest(c, e.cfg.NewID)
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.CommandTimeout)
+	defer cancel()
+	if err := e.partitions[e.partitionOf(c.address())].submit(r); err != nil {
+		return Result{}, err
+	}
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		if r.abandon() {
+			return Result{}, domain.Refuse(domain.Unavailable, "", "nothing was done: the log did not answer in time; try again")
+		}
+		return Result{}, domain.Refuse(domain.OutcomeUnknown, "", "it is not known whether this was done; send it again with the same idempotency key")
+	}
+	if r.err != nil {
+		return Result{}, publicError(r.err)
+	}
+	if tx := r.result.Transaction; tx != nil && tx.Status == transaction.Pending {
+		e.awaitSettled(ctx, tx)
+	}
+	return r.result, nil
+}
+
+func publicError(err error) error {
+	var r *domain.Refusal
+	if errors.As(err, &r) {
+		return r
+	}
+	return domain.Refuse(domain.Internal, "", "%s", err)
+}
+
+// Account returns the state of an account as far as this node has followed the log.
+func (e *Engine) Account(id string) (account.State, error) {
+	return e.store.Account(e.partitionOf(id), id)
+}
+
+// awaitSettled waits, a bounded time, for the other side of a transfer, and brings the transaction's status up to date.
+func (e *Engine) awaitSettled(ctx context.Context, tx *transaction.State) {
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.SettleWait)
+	defer cancel()
+	news, done := e.waiters.register(tx.ID)
+	defer done()
+	for {
+		if err := e.settled(tx); err != nil {
+			// The transfer stands whatever cannot be read here; its status is told as it was.
+			e.cfg.Logger.Error("a transaction's legs cannot be looked up", "transaction", tx.ID, "error", err)
+			return
+		}
+		if tx.Status.Final() {
+			return
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// settled looks up what this node knows of the transfer's legs.
+func (e *Engine) settled(tx *transaction.State) error {
+	credit, known, err := e.store.Leg(e.partitionOf(tx.To), tx.To, tx.ID, store.LegCredit)
+	if err != nil || !known {
+		return err
+	}
+	if credit.RefusalCode == "" {
+		tx.Status = transaction.Completed
+		return nil
+	}
+	tx.Status, tx.FailureCode = transaction.Failed, domain.Code(credit.RefusalCode)
+	_, reversed, err := e.store.Leg(e.partitionOf(tx.From), tx.From, tx.ID, store.LegReversal)
+	if reversed {
+		tx.Status = transaction.Compensated
+	}
+	return err
+}
+
+// precheckCredit refuses a transfer whose credit is already known to be impossible. It rests on this node's copy of
+// the other partition: what may merely be late is let through, and settled by the destination's owner.
+func (e *Engine) precheckCredit(partition int32, id string, m account.Movement) error {
+	state, err := e.store.Account(partition, id)
+	if err != nil {
+		return errStore{err}
+	}
+	if !state.Exists() && !e.partitions[partition].owned.Load() {
+		return nil
+	}
+	_, err = account.DecideCredit(state, m)
+	if domain.CodeOf(err) == domain.BalanceLimitExceeded {
+		return nil
+	}
+	return err
+}
+
+func (e *Engine) partitionOf(id string) int32 { return eventstore.PartitionOf(id, e.cfg.Partitions) }
+
+// publish tells waiters and subscribers of recorded events.
+func (e *Engine) publish(partition int32, events []eventstore.Recorded) {
+	e.waiters.notify(events)
+	if e.cfg.Publish != nil {
+		e.cfg.Publish(partition, events)
+	}
+}
+
+// readSteps passes the command topic on to the owner until ctx ends.
+func (e *Engine) readSteps(ctx context.Context, partition int32, from int64, to chan<- stepBatch) {
+	reader, err := e.log.OpenReader(eventstore.AccountCommands, partition)
+	if err != nil {
+		e.cfg.Logger.Error("commands cannot be read", "partition", partition, "error", err)
+		return
+	}
+	defer reader.Close() //nolint:errcheck // Nothing was written.
+	for ctx.Err() == nil {
+		chunk, err := reader.Read(ctx, from, pollWait)
+		if errors.Is(err, eventstore.ErrOffsetGone) {
+			// Commands are kept a week; the owner's position is older. What is gone was carried out long ago.
+			from, err = e.log.StartOffset(eventstore.AccountCommands, partition)
+		}
+		if err != nil {
+			if ctx.Err() == nil {
+				e.cfg.Logger.Warn("commands wait; trying again", "partition", partition, "error", err)
+				sleep(ctx, retryMax/4)
+			}
+			continue
+		}
+		if chunk.Next == from {
+			continue
+		}
+		from = chunk.Next
+		select {
+		case to <- e.decodeSteps(partition, chunk):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (e *Engine) decodeSteps(partition int32, chunk eventstore.Chunk) stepBatch {
+	s := stepBatch{next: chunk.Next}
+	for i := range chunk.Messages {
+		c, err := eventstore.DecodeCommand(&chunk.Messages[i])
+		if err != nil || e.partitionOf(c.AccountID) != partition {
+			e.cfg.Logger.Error("a command is unreadable or misplaced and is passed over", "partition", partition,
+				"offset", chunk.Messages[i].Offset, "error", err)
+			continue
+		}
+		s.steps = append(s.steps, c)
+	}
+	return s
+}

@@ -1,0 +1,280 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"daybook/domain"
+	"daybook/engine/store"
+	"daybook/eventstore"
+)
+
+const (
+	// maxBatchesInFlight: decided on top of one another and kept in order by their sequence numbers. Kafka tells at
+	// most five apart.
+	maxBatchesInFlight = 3
+	// fenceRenewal is how often the fence is planted anew; brokers forget a silent producer after a day.
+	fenceRenewal = time.Hour
+	// fenceTrust is the age after which a fence is not trusted any more, as on a machine that slept.
+	fenceTrust = 3 * time.Hour
+	// drainTimeout bounds how long an owner that must stop waits for batches on their way.
+	drainTimeout = 5 * time.Second
+)
+
+// errStale means that the fence is too old to be trusted.
+var errStale = errors.New("the fence is too old")
+
+// owner decides the commands of one partition, one after another, between a takeover and the next error.
+// All its methods run on one goroutine.
+type owner struct {
+	engine    *Engine
+	partition *partition
+	writer    eventstore.Writer
+	spec      *speculation
+	position  store.Position
+	renewed   time.Time
+
+	// carry holds requests that the takeover found undecided; they come before the queue.
+	carry    []*request
+	steps    <-chan stepBatch
+	inFlight []*batch
+	acks     chan ack
+	number   uint64
+	// now is the time of the batch being decided, never earlier than any before.
+	now time.Time
+	// commandsDone is the next offset of the command topic after all that was decided.
+	commandsDone int64
+	coordinated  *atomic.Int64
+	publish      func([]eventstore.Recorded)
+}
+
+// stepBatch is a run of the command topic.
+type stepBatch struct {
+	steps []*eventstore.StepCommand
+	next  int64
+}
+
+type ack struct {
+	number uint64
+	first  int64
+	err    error
+}
+
+// run decides and writes until ctx ends or an error makes a takeover necessary. Batches left in flight stay in
+// o.inFlight for the takeover to settle.
+func (o *owner) run(ctx context.Context) error {
+	renewal := time.NewTicker(fenceRenewal)
+	defer renewal.Stop()
+	for {
+		if len(o.carry) > 0 && len(o.inFlight) < maxBatchesInFlight {
+			if err := o.write(nil, nil); err != nil {
+				return err
+			}
+			continue
+		}
+		queue, steps := o.partition.queue, o.steps
+		if len(o.inFlight) >= maxBatchesInFlight {
+			queue, steps = nil, nil
+		}
+		var err error
+		select {
+		case a := <-o.acks:
+			err = o.settle(a)
+		case r := <-queue:
+			err = o.write(r, nil)
+		case s := <-steps:
+			err = o.write(nil, &s)
+		case <-renewal.C:
+			err = o.renew(ctx)
+		case <-ctx.Done():
+			return o.drain()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// write decides what waits as one batch and sends it.
+func (o *owner) write(first *request, steps *stepBatch) error {
+	now := o.engine.cfg.Clock().UTC().Truncate(time.Millisecond)
+	if now.Sub(o.renewed) > fenceTrust {
+		if first != nil {
+			o.carry = append(o.carry, first)
+		}
+		return errStale
+	}
+	if now.Before(o.position.LastTime) {
+		now = o.position.LastTime
+	}
+	o.now = now
+	o.number++
+	b := &batch{number: o.number, stored: o.engine.store.NewBatch(o.partition.id), touched: map[string]*cachedAccount{}, lastTime: now}
+	if err := o.gather(b, first, steps); err != nil {
+		// Nothing of this batch was sent: its requests are decided again after the takeover.
+		b.unsent = true
+		o.inFlight = append(o.inFlight, b)
+		return err
+	}
+	for _, target := range b.touched {
+		b.stored.PutAccount(&target.state)
+	}
+	if len(b.messages) == 0 {
+		return o.settleEmpty(b)
+	}
+	o.position.LastTime = now
+	o.inFlight = append(o.inFlight, b)
+	number := b.number
+	return o.writer.Append(b.messages, func(first int64, err error) { o.acks <- ack{number, first, err} })
+}
+
+// gather decides the given command, then whatever else waits, within the bounds of a batch.
+func (o *owner) gather(b *batch, first *request, steps *stepBatch) error {
+	if steps != nil {
+		if err := o.takeSteps(b, steps); err != nil {
+			return err
+		}
+	}
+	for len(o.carry) > 0 && !b.full() {
+		r := o.carry[0]
+		o.carry = o.carry[1:]
+		if err := o.takeRequest(b, r); err != nil {
+			return err
+		}
+	}
+	if first != nil {
+		if err := o.takeRequest(b, first); err != nil {
+			return err
+		}
+	}
+	for !b.full() {
+		select {
+		case r := <-o.partition.queue:
+			if err := o.takeRequest(b, r); err != nil {
+				return err
+			}
+		case s := <-o.steps:
+			if err := o.takeSteps(b, &s); err != nil {
+				return err
+			}
+		default:
+			return nil
+		}
+	}
+	return nil
+}
+
+func (o *owner) takeRequest(b *batch, r *request) error {
+	if !r.take() {
+		return nil
+	}
+	b.requests = append(b.requests, r)
+	return o.decide(b, r)
+}
+
+func (o *owner) takeSteps(b *batch, s *stepBatch) error {
+	for _, c := range s.steps {
+		err := o.decideStep(b, c)
+		if failed := (errStore{}); errors.As(err, &failed) {
+			return err
+		}
+		if err != nil {
+			o.engine.cfg.Logger.Error("a command cannot be recorded and is passed over", "command", c.ID, "error", err)
+		}
+	}
+	o.commandsDone = s.next
+	return nil
+}
+
+// settle takes the answer to the oldest batch in flight: its state is stored, then it is published and its callers
+// are answered.
+func (o *owner) settle(a ack) error {
+	b := o.inFlight[0]
+	if a.err != nil {
+		return a.err
+	}
+	if a.number != b.number {
+		return fmt.Errorf("answer %d came before answer %d", a.number, b.number)
+	}
+	if err := o.store(b, a.first); err != nil {
+		return err
+	}
+	o.inFlight = o.inFlight[1:]
+	o.finish(b)
+	// Batches without events wait only for those before them.
+	for len(o.inFlight) > 0 && len(o.inFlight[0].messages) == 0 {
+		o.finish(o.inFlight[0])
+		o.inFlight = o.inFlight[1:]
+	}
+	return nil
+}
+
+func (o *owner) store(b *batch, first int64) error {
+	for i := range b.events {
+		b.events[i].Offset = first + int64(i)
+	}
+	o.position.Next = first + int64(len(b.events))
+	o.position.Progress = *b.events[0].Progress
+	stored := o.position
+	stored.LastTime = b.lastTime
+	return b.stored.Commit(stored)
+}
+
+// settleEmpty answers a batch of refusals and repeats, at once when nothing they rest on is on its way.
+func (o *owner) settleEmpty(b *batch) error {
+	if len(o.inFlight) > 0 {
+		o.inFlight = append(o.inFlight, b)
+		return nil
+	}
+	o.finish(b)
+	return nil
+}
+
+// finish publishes a settled batch and answers its callers.
+func (o *owner) finish(b *batch) {
+	if len(b.messages) == 0 {
+		b.stored.Close()
+	}
+	o.spec.settle(b)
+	if len(b.events) > 0 {
+		o.publish(b.events)
+	}
+	for _, r := range b.requests {
+		r.answer()
+	}
+}
+
+func (o *owner) renew(ctx context.Context) error {
+	if err := o.writer.Renew(ctx); err != nil {
+		return err
+	}
+	o.renewed = o.engine.cfg.Clock()
+	return nil
+}
+
+// drain waits for the batches on their way, so that a planned stop leaves nothing open.
+func (o *owner) drain() error {
+	deadline := time.NewTimer(drainTimeout)
+	defer deadline.Stop()
+	for len(o.inFlight) > 0 {
+		select {
+		case a := <-o.acks:
+			if err := o.settle(a); err != nil {
+				return err
+			}
+		case <-deadline.C:
+			return fmt.Errorf("batches on their way were not answered within %s", drainTimeout)
+		}
+	}
+	return nil
+}
+
+// abandonAll answers the given requests that nothing was done.
+func abandonAll(requests []*request, why string) {
+	for _, r := range requests {
+		r.refuse(domain.Refuse(domain.Unavailable, "", "nothing was done: %s; try again", why))
+	}
+}

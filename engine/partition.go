@@ -1,0 +1,353 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"daybook/domain"
+	"daybook/domain/account"
+	"daybook/engine/store"
+	"daybook/eventstore"
+)
+
+const (
+	pollWait = 500 * time.Millisecond
+	// retryMin and retryMax bound the pause between two tries at a partition.
+	retryMin = 20 * time.Millisecond
+	retryMax = 2 * time.Second
+	// refence is the pause before an owner that was fenced, though the assignment is still its, tries again.
+	refence = time.Second
+)
+
+// partition is this node's view of one partition: a follower of its log or, while assigned, its owner.
+type partition struct {
+	engine *Engine
+	id     int32
+	queue  chan *request
+	// owned is true between a takeover and its end.
+	owned atomic.Bool
+
+	mu       sync.Mutex
+	assigned bool
+	turn     context.CancelFunc // ends the present turn as follower or owner
+
+	// What follows belongs to the partition's goroutine.
+	reader   eventstore.Reader
+	position store.Position
+	// marker is the last line this node ruled.
+	marker eventstore.Marker
+	// pending are batches that an owner decided and did not see answered; awaited are their first events' ids.
+	pending []*batch
+	awaited map[string]*batch
+	// carry are requests to decide before the queue.
+	carry   []*request
+	lastErr atomic.Pointer[string]
+}
+
+// assign hands the partition to this node, or takes it away.
+func (p *partition) assign(mine bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.assigned == mine {
+		return
+	}
+	p.assigned = mine
+	if p.turn != nil {
+		p.turn()
+	}
+}
+
+func (p *partition) mine() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.assigned
+}
+
+// submit queues a request; it is refused at once when the queue is full or the partition is not this node's.
+func (p *partition) submit(r *request) error {
+	if !p.mine() {
+		return domain.Refuse(domain.Unavailable, "", "nothing was done: another node owns this account; try again there or later")
+	}
+	select {
+	case p.queue <- r:
+		return nil
+	default:
+		return domain.Refuse(domain.Overloaded, "", "nothing was done: too many commands are waiting; try again in a moment")
+	}
+}
+
+// run takes turns as follower and owner until ctx ends.
+func (p *partition) run(ctx context.Context) error {
+	defer p.closeReader()
+	pause := retryMin
+	for ctx.Err() == nil {
+		var err error
+		if p.position, err = p.engine.store.Position(p.id); err != nil {
+			return err
+		}
+		turn, end := context.WithCancel(ctx)
+		p.mu.Lock()
+		p.turn = end
+		mine := p.assigned
+		p.mu.Unlock()
+		if mine {
+			err = p.own(turn)
+		} else {
+			err = p.standBy(turn)
+		}
+		end()
+		var fatal *FatalError
+		if errors.As(err, &fatal) {
+			p.giveUp()
+			return err
+		}
+		if err == nil || ctx.Err() != nil {
+			pause = retryMin
+			p.lastErr.Store(nil)
+			continue
+		}
+		p.report(err)
+		if errors.Is(err, eventstore.ErrFenced) {
+			pause = refence
+		}
+		sleep(ctx, pause)
+		pause = min(2*pause, retryMax)
+	}
+	p.giveUp()
+	return nil
+}
+
+// giveUp answers everything that still waits when this node stops.
+func (p *partition) giveUp() {
+	p.leaveOpen(errors.New("this node is stopping"))
+	p.refuseQueue("this node is stopping")
+}
+
+func (p *partition) report(err error) {
+	text := err.Error()
+	if before := p.lastErr.Swap(&text); before == nil || *before != text {
+		p.engine.cfg.Logger.Warn("partition interrupted; trying again", "partition", p.id, "error", err)
+	}
+}
+
+// standBy follows the log while another node owns the partition. What this node left open as an owner is settled
+// first.
+func (p *partition) standBy(ctx context.Context) error {
+	if len(p.pending) > 0 {
+		p.settleFenced()
+	}
+	p.refuseQueue("another node owns this account")
+	return p.follow(ctx)
+}
+
+// follow applies what other nodes write until ctx ends.
+func (p *partition) follow(ctx context.Context) error {
+	for ctx.Err() == nil {
+		chunk, err := p.read(ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		if err := p.apply(chunk); err != nil {
+			return err
+		}
+		p.refuseQueue("another node owns this account")
+	}
+	return nil
+}
+
+// own takes the partition over and decides its commands until ctx ends or something goes wrong.
+func (p *partition) own(ctx context.Context) error {
+	if err := p.takeOver(ctx); err != nil {
+		return err
+	}
+	o, stop, err := p.newOwner(ctx)
+	if err != nil {
+		return err
+	}
+	p.owned.Store(true)
+	err = o.run(ctx)
+	p.owned.Store(false)
+	stop()
+	p.leave(o)
+	if errors.Is(err, eventstore.ErrTooLarge) {
+		p.refuseTooLarge()
+	}
+	if errors.Is(err, eventstore.ErrFenced) {
+		position, readErr := p.engine.store.Position(p.id)
+		if readErr != nil {
+			return errors.Join(err, readErr)
+		}
+		p.position = position
+		p.settleFenced()
+	}
+	return err
+}
+
+// newOwner starts what an owner works with; stop ends it all and waits.
+func (p *partition) newOwner(ctx context.Context) (*owner, func(), error) {
+	e := p.engine
+	writer, err := e.log.OpenWriter(eventstore.AccountEvents, p.id, p.marker)
+	if err != nil {
+		return nil, nil, err
+	}
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	coordinator, err := newCoordinator(e, p.id, p.position)
+	if err != nil {
+		cancel()
+		return nil, nil, errors.Join(err, writer.Close())
+	}
+	steps := make(chan stepBatch, 4)
+	var wg sync.WaitGroup
+	wg.Go(func() { coordinator.run(work) })
+	wg.Go(func() { e.readSteps(work, p.id, p.position.Progress.Commands, steps) })
+	o := &owner{
+		engine: e, partition: p, writer: writer, spec: newSpeculation(e.store, p.id), position: p.position,
+		renewed: e.cfg.Clock(), carry: p.carry, steps: steps, acks: make(chan ack, maxBatchesInFlight+1),
+		commandsDone: p.position.Progress.Commands, coordinated: &coordinator.position,
+		publish: func(events []eventstore.Recorded) {
+			coordinator.offer(events)
+			e.publish(p.id, events)
+		},
+	}
+	p.carry = nil
+	return o, func() {
+		cancel()
+		if err := writer.Close(); err != nil {
+			e.cfg.Logger.Debug("closing a writer", "error", err)
+		}
+		wg.Wait()
+	}, nil
+}
+
+func (p *partition) read(ctx context.Context) (eventstore.Chunk, error) {
+	if p.reader == nil {
+		reader, err := p.engine.log.OpenReader(eventstore.AccountEvents, p.id)
+		if err != nil {
+			return eventstore.Chunk{}, err
+		}
+		p.reader = reader
+	}
+	chunk, err := p.reader.Read(ctx, p.position.Next, pollWait)
+	if errors.Is(err, eventstore.ErrOffsetGone) {
+		return chunk, &FatalError{fmt.Errorf("the local state of partition %d is ahead of the log, or the log lost its beginning: "+
+			"restore the log, or delete the state directory if this log was replaced on purpose: %w", p.id, err)}
+	}
+	return chunk, err
+}
+
+func (p *partition) closeReader() {
+	if p.reader != nil {
+		_ = p.reader.Close()
+	}
+}
+
+// apply folds a run of the log into local state and publishes it.
+func (p *partition) apply(chunk eventstore.Chunk) error {
+	if chunk.Next == p.position.Next {
+		return nil
+	}
+	b := p.engine.store.NewBatch(p.id)
+	position := p.position
+	position.Next = chunk.Next
+	events := make([]eventstore.Recorded, 0, len(chunk.Messages))
+	states := map[string]*account.State{}
+	for i := range chunk.Messages {
+		e, err := eventstore.Decode(&chunk.Messages[i])
+		if err == nil {
+			err = p.check(&e)
+		}
+		if err != nil {
+			b.Close()
+			return &FatalError{err}
+		}
+		if err := p.foldInto(b, states, &e, &position); err != nil {
+			b.Close()
+			return err
+		}
+		events = append(events, eventstore.Recorded{Event: e, Partition: p.id, Offset: chunk.Messages[i].Offset})
+	}
+	for _, state := range states {
+		b.PutAccount(state)
+	}
+	if err := b.Commit(position); err != nil {
+		return err
+	}
+	p.position = position
+	p.markMet(events)
+	if len(events) > 0 {
+		p.engine.publish(p.id, events)
+	}
+	return nil
+}
+
+func (p *partition) foldInto(b *store.Batch, states map[string]*account.State, e *eventstore.Event, position *store.Position) error {
+	data, ok := e.Data.(account.Event)
+	if !ok {
+		return &FatalError{fmt.Errorf("event %s (%s) is in the topic of account events and is none", e.ID, e.Data.EventType())}
+	}
+	state, ok := states[e.AggregateID]
+	if !ok {
+		stored, err := p.engine.store.Account(p.id, e.AggregateID)
+		if err != nil {
+			return err
+		}
+		state = &stored
+		states[e.AggregateID] = state
+	}
+	if e.Version != state.Version+1 {
+		p.engine.cfg.Logger.Error("the log breaks an account's order of versions; run daybook verify",
+			"account", e.AggregateID, "version", e.Version, "after", state.Version)
+	}
+	*state = state.Apply(e.AggregateID, data, e.Timestamp)
+	remember(b, e, state)
+	if e.Timestamp.After(position.LastTime) {
+		position.LastTime = e.Timestamp
+	}
+	if e.Progress != nil {
+		position.Progress = *e.Progress
+	}
+	return nil
+}
+
+// check refuses a log whose partitioning is not this program's: accounts' later events would go elsewhere.
+func (p *partition) check(e *eventstore.Event) error {
+	n := p.engine.cfg.Partitions
+	if e.Progress != nil && e.Progress.Partitions != n {
+		return fmt.Errorf("the events were written with %d partitions and the topic has %d: accounts' events would part; restore the topic as it was",
+			e.Progress.Partitions, n)
+	}
+	if got := p.engine.partitionOf(e.AggregateID); got != p.id {
+		return fmt.Errorf("account %s belongs to partition %d and stands in %d: the topic's partitions were changed; restore it as it was",
+			e.AggregateID, got, p.id)
+	}
+	return nil
+}
+
+func (p *partition) refuseQueue(why string) {
+	abandonAll(p.carry, why)
+	p.carry = nil
+	for {
+		select {
+		case r := <-p.queue:
+			abandonAll([]*request{r}, why)
+		default:
+			return
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

@@ -1,0 +1,203 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"math/big"
+	"time"
+
+	"github.com/shopspring/decimal"
+
+	"daybook/domain/account"
+	"daybook/domain/money"
+	"daybook/eventstore"
+)
+
+// format is the first byte of every value. Another one means another program wrote it: the store is rebuilt.
+const format = 1
+
+var errCorrupt = errors.New("a value is damaged or of another format")
+
+var (
+	statusBytes = map[account.Status]byte{"": 0, account.Active: 1, account.Suspended: 2, account.Closed: 3}
+	typeBytes   = map[account.Type]byte{"": 0, account.User: 1, account.System: 2}
+	statuses    = [...]account.Status{"", account.Active, account.Suspended, account.Closed}
+	types       = [...]account.Type{"", account.User, account.System}
+)
+
+func appendState(b []byte, s *account.State) []byte {
+	b = append(b, format, statusBytes[s.Status], typeBytes[s.Type])
+	b = binary.AppendVarint(b, s.Version)
+	b = appendTime(b, s.CreatedAt)
+	b = appendTime(b, s.UpdatedAt)
+	b = appendString(b, string(s.Currency))
+	b = appendDecimal(b, s.Balance)
+	b = appendDecimal(b, s.Limits.Min)
+	if s.Limits.Max.Valid {
+		b = appendDecimal(append(b, 1), s.Limits.Max.Decimal)
+	} else {
+		b = append(b, 0)
+	}
+	return appendString(b, s.OwnerID)
+}
+
+func decodeState(id string, value []byte) (account.State, error) {
+	r := reader{rest: value}
+	if r.byte() != format {
+		return account.State{}, errCorrupt
+	}
+	s := account.State{ID: id}
+	status, kind := r.byte(), r.byte()
+	if int(status) >= len(statuses) || int(kind) >= len(types) {
+		return account.State{}, errCorrupt
+	}
+	s.Status, s.Type = statuses[status], types[kind]
+	s.Version = r.varint()
+	s.CreatedAt, s.UpdatedAt = r.time(), r.time()
+	s.Currency = money.Currency(r.string())
+	s.Balance = r.decimal()
+	s.Limits.Min = r.decimal()
+	if r.byte() == 1 {
+		s.Limits.Max = decimal.NullDecimal{Decimal: r.decimal(), Valid: true}
+	}
+	s.OwnerID = r.string()
+	return s, r.err
+}
+
+func appendOutcome(b []byte, o *Outcome) []byte {
+	b = append(b, format)
+	b = append(b, o.Fingerprint[:]...)
+	b = appendString(b, o.TransactionID)
+	return appendState(b, &o.State)
+}
+
+func decodeOutcome(accountID string, value []byte) (Outcome, error) {
+	r := reader{rest: value}
+	if r.byte() != format {
+		return Outcome{}, errCorrupt
+	}
+	var o Outcome
+	copy(o.Fingerprint[:], r.bytes(len(o.Fingerprint)))
+	o.TransactionID = r.string()
+	if r.err != nil {
+		return Outcome{}, r.err
+	}
+	state, err := decodeState(accountID, r.rest)
+	o.State = state
+	return o, err
+}
+
+func appendPosition(b []byte, p *Position) []byte {
+	b = append(b, format)
+	b = binary.AppendVarint(b, p.Next)
+	b = appendTime(b, p.LastTime)
+	b = binary.AppendVarint(b, p.Progress.Commands)
+	b = binary.AppendVarint(b, p.Progress.Coordinated)
+	return binary.AppendVarint(b, int64(p.Progress.Partitions))
+}
+
+func decodePosition(value []byte) (Position, error) {
+	r := reader{rest: value}
+	if r.byte() != format {
+		return Position{}, errCorrupt
+	}
+	p := Position{Next: r.varint(), LastTime: r.time()}
+	p.Progress = eventstore.Progress{Commands: r.varint(), Coordinated: r.varint(), Partitions: int32(r.varint())}
+	return p, r.err
+}
+
+func appendTime(b []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return binary.AppendVarint(b, 0)
+	}
+	return binary.AppendVarint(b, t.UnixMilli())
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// appendDecimal writes exponent, sign and coefficient, so that the exponent survives: equal exponents keep arithmetic
+// cheap.
+func appendDecimal(b []byte, d decimal.Decimal) []byte {
+	b = binary.AppendVarint(b, int64(d.Exponent()))
+	if coefficient := d.Coefficient(); coefficient.IsInt64() {
+		b = append(b, 0)
+		return binary.AppendVarint(b, coefficient.Int64())
+	}
+	coefficient := d.Coefficient()
+	sign := byte(1)
+	if coefficient.Sign() < 0 {
+		sign = 2
+	}
+	return appendString(append(b, sign), string(coefficient.Bytes()))
+}
+
+// reader reads values in turn; after the first error it returns zero values.
+type reader struct {
+	rest []byte
+	err  error
+}
+
+func (r *reader) fail() { r.err, r.rest = errCorrupt, nil }
+
+func (r *reader) byte() byte {
+	if len(r.rest) == 0 {
+		r.fail()
+		return 0
+	}
+	v := r.rest[0]
+	r.rest = r.rest[1:]
+	return v
+}
+
+func (r *reader) varint() int64 {
+	v, n := binary.Varint(r.rest)
+	if n <= 0 {
+		r.fail()
+		return 0
+	}
+	r.rest = r.rest[n:]
+	return v
+}
+
+func (r *reader) bytes(n int) []byte {
+	if n < 0 || n > len(r.rest) {
+		r.fail()
+		return nil
+	}
+	v := r.rest[:n]
+	r.rest = r.rest[n:]
+	return v
+}
+
+func (r *reader) string() string {
+	n, size := binary.Uvarint(r.rest)
+	if size <= 0 || n > uint64(len(r.rest)) {
+		r.fail()
+		return ""
+	}
+	r.rest = r.rest[size:]
+	return string(r.bytes(int(n)))
+}
+
+func (r *reader) time() time.Time {
+	ms := r.varint()
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+func (r *reader) decimal() decimal.Decimal {
+	exponent := int32(r.varint())
+	sign := r.byte()
+	if sign == 0 {
+		return decimal.New(r.varint(), exponent)
+	}
+	coefficient := new(big.Int).SetBytes([]byte(r.string()))
+	if sign == 2 {
+		coefficient.Neg(coefficient)
+	}
+	return decimal.NewFromBigInt(coefficient, exponent)
+}

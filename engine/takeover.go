@@ -1,0 +1,147 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"daybook/domain"
+	"daybook/eventstore"
+)
+
+// settleTimeout bounds how long an owner that stops reads the log to give its callers definite answers.
+const settleTimeout = 15 * time.Second
+
+// takeOver makes this node the partition's only writer: it rules a line in the log and reads up to it. What stands
+// before the line happened, what does not did not; batches whose answer was lost are settled by that, and the
+// requests of those that did not happen are decided anew.
+func (p *partition) takeOver(ctx context.Context) error {
+	began := p.engine.cfg.Clock()
+	marker, err := p.engine.log.RuleLine(ctx, eventstore.AccountEvents, p.id)
+	if err != nil {
+		return err
+	}
+	p.marker, err = p.readTo(ctx, func(m eventstore.Marker) bool {
+		return m.ProducerID == marker.ProducerID && m.Epoch == marker.Epoch
+	})
+	if err != nil {
+		return err
+	}
+	for _, r := range p.settlePending() {
+		if r.take() {
+			p.carry = append(p.carry, r)
+		}
+	}
+	p.engine.cfg.Logger.Info("partition taken over", "partition", p.id, "epoch", marker.Epoch,
+		"offset", p.position.Next, "took", p.engine.cfg.Clock().Sub(began))
+	return nil
+}
+
+// readTo applies the log up to and with the chunk that holds a wanted marker.
+func (p *partition) readTo(ctx context.Context, wanted func(eventstore.Marker) bool) (eventstore.Marker, error) {
+	for {
+		chunk, err := p.read(ctx)
+		if err != nil {
+			return eventstore.Marker{}, err
+		}
+		if err := p.apply(chunk); err != nil {
+			return eventstore.Marker{}, err
+		}
+		for _, m := range chunk.Markers {
+			if wanted(m) {
+				return m, nil
+			}
+		}
+	}
+}
+
+// leave takes over from a stopped owner what it left open.
+func (p *partition) leave(o *owner) {
+	p.pending, p.carry = o.inFlight, o.carry
+	p.awaited = map[string]*batch{}
+	for _, b := range p.pending {
+		if len(b.events) > 0 {
+			p.awaited[b.events[0].ID] = b
+		}
+	}
+}
+
+// markMet notes which awaited batches stand in the log.
+func (p *partition) markMet(events []eventstore.Recorded) {
+	if len(p.awaited) == 0 {
+		return
+	}
+	for i := range events {
+		if b, ok := p.awaited[events[i].ID]; ok {
+			b.met = true
+		}
+	}
+}
+
+// settlePending answers the pending batches that are in the log, and returns the requests of the others, which did
+// not happen. A batch rests on those before it, so the first one missing ends the row.
+func (p *partition) settlePending() []*request {
+	var undone []*request
+	lost := false
+	for _, b := range p.pending {
+		b.stored.Close()
+		lost = lost || b.unsent || (len(b.events) > 0 && !b.met)
+		if !lost {
+			answerAll(b.requests)
+			continue
+		}
+		for _, r := range b.requests {
+			r.result, r.err = Result{}, nil
+		}
+		undone = append(undone, b.requests...)
+	}
+	p.pending, p.awaited = nil, nil
+	return undone
+}
+
+// settleFenced gives the callers of a fenced owner definite answers: it reads the log past the new owner's line,
+// after which nothing of ours can follow.
+func (p *partition) settleFenced() {
+	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
+	defer cancel()
+	_, err := p.readTo(ctx, func(m eventstore.Marker) bool {
+		return m.Offset > p.marker.Offset && (m.ProducerID != p.marker.ProducerID || m.Epoch != p.marker.Epoch)
+	})
+	if err != nil {
+		p.leaveOpen(err)
+		return
+	}
+	abandonAll(p.settlePending(), "another node took this account over")
+}
+
+// refuseTooLarge answers the batch that the broker refuses for its size, which would be refused again.
+func (p *partition) refuseTooLarge() {
+	if len(p.pending) == 0 {
+		return
+	}
+	b := p.pending[0]
+	p.pending = p.pending[1:]
+	b.stored.Close()
+	for _, r := range b.requests {
+		r.refuse(domain.Refuse(domain.Unavailable, "", "nothing was done: the broker takes no batch of this size; the operator has to raise max.message.bytes"))
+	}
+}
+
+// leaveOpen answers the pending batches' callers that the outcome is not known.
+func (p *partition) leaveOpen(err error) {
+	if len(p.pending) > 0 {
+		p.engine.cfg.Logger.Error("batches are left without a definite answer", "partition", p.id, "batches", len(p.pending), "error", err)
+	}
+	for _, b := range p.pending {
+		b.stored.Close()
+		for _, r := range b.requests {
+			r.refuse(domain.Refuse(domain.OutcomeUnknown, "", "it is not known whether this was done; send it again with the same idempotency key"))
+		}
+	}
+	p.pending, p.awaited = nil, nil
+}
+
+func answerAll(requests []*request) {
+	for _, r := range requests {
+		r.answer()
+	}
+}
