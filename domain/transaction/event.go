@@ -59,9 +59,9 @@ type Event struct {
 func (e *Event) EventType() string {
 	switch e.Status {
 	case Pending:
-		return typePrefix[e.Type] + "Requested"
+		return eventTypes[e.Type].requested
 	case Completed:
-		return typePrefix[e.Type] + "Completed"
+		return eventTypes[e.Type].completed
 	case Failed:
 		return "TransactionFailed"
 	case Compensated:
@@ -83,7 +83,11 @@ func (e *Event) Version() int64 {
 	return 0
 }
 
-var typePrefix = map[account.MovementType]string{account.Topup: "Topup", account.Transfer: "Transfer"}
+// eventTypes spells the names out: joining them anew would cost every event an allocation.
+var eventTypes = map[account.MovementType]struct{ requested, completed string }{
+	account.Topup:    {"TopupRequested", "TopupCompleted"},
+	account.Transfer: {"TransferRequested", "TransferCompleted"},
+}
 
 // StatusOf returns the status that an event of this wire name leads to; false for an unknown name.
 func StatusOf(eventType string) (Status, bool) {
@@ -93,11 +97,11 @@ func StatusOf(eventType string) (Status, bool) {
 	case "TransactionCompensated":
 		return Compensated, true
 	}
-	for _, prefix := range typePrefix {
+	for _, names := range eventTypes {
 		switch eventType {
-		case prefix + "Requested":
+		case names.requested:
 			return Pending, true
-		case prefix + "Completed":
+		case names.completed:
 			return Completed, true
 		}
 	}
