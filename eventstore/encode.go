@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"github.com/shopspring/decimal"
 
@@ -34,16 +33,29 @@ const (
 
 // Encode renders an event as a message. It fails with BAD_USER_INPUT when the event is larger than MaxEventBytes.
 func Encode(e *Event) (Message, error) {
-	schema := currentSchema(e.Data.EventType())
-	stamp := e.Timestamp.UTC().AppendFormat(nil, timeLayout)
-	version := strconv.AppendInt(nil, e.Version, 10)
-	schemaVersion := strconv.AppendInt(nil, int64(schema), 10)
+	eventType := e.Data.EventType()
+	schema, ok := registry[eventType]
+	if !ok { // Once in the log, nobody could read it.
+		return Message{}, fmt.Errorf("encoding an event: type %q of a %s is not registered", eventType, e.AggregateType())
+	}
 
-	b := make([]byte, 0, 640)
+	// One buffer holds the key and all values: the garbage of a busy writer is what it costs.
+	h := headerWriter{buffer: make([]byte, 0, 1024), headers: make([]Header, 0, 9)}
+	h.buffer = append(h.buffer, e.AggregateID...)
+	key := h.cut()
+	h.text(headerEventType, eventType)
+	version := h.number(headerVersion, e.Version)
+	h.text(headerCorrelationID, e.CorrelationID)
+	h.buffer = e.Timestamp.UTC().AppendFormat(h.buffer, timeLayout)
+	stamp := h.add(headerTimestamp)
+	schemaVersion := h.number(headerSchemaVersion, int64(schema.Version))
+	h.optional(e)
+
+	b := h.buffer
 	b = appendField(b, `{"eventId":`, e.ID)
-	b = appendField(b, `,"eventType":`, e.Data.EventType())
+	b = appendField(b, `,"eventType":`, eventType)
 	b = appendField(b, `,"aggregateId":`, e.AggregateID)
-	b = appendField(b, `,"aggregateType":`, e.AggregateType())
+	b = appendField(b, `,"aggregateType":`, schema.AggregateType)
 	b = append(append(b, `,"aggregateVersion":`...), version...)
 	b = append(append(append(b, `,"timestamp":"`...), stamp...), '"')
 	b = appendField(b, `,"correlationId":`, e.CorrelationID)
@@ -57,32 +69,60 @@ func Encode(e *Event) (Message, error) {
 	b = append(append(b, `,"schemaVersion":`...), schemaVersion...)
 	b = append(b, `,"data":{`...)
 	b = appendData(b, e.Data)
-	b = append(b, '}', '}')
-	if len(b) > MaxEventBytes {
-		return Message{}, domain.Refuse(domain.BadUserInput, "", "the event would be %d bytes, more than the %d allowed; send less text", len(b), MaxEventBytes)
+	h.buffer = append(b, '}', '}')
+	value := h.cut()
+	if len(value) > MaxEventBytes {
+		return Message{}, domain.Refuse(domain.BadUserInput, "", "the event would be %d bytes, more than the %d allowed; send less text", len(value), MaxEventBytes)
 	}
-
-	headers := make([]Header, 5, 9)
-	headers[0] = Header{headerEventType, []byte(e.Data.EventType())}
-	headers[1] = Header{headerVersion, version}
-	headers[2] = Header{headerCorrelationID, []byte(e.CorrelationID)}
-	headers[3] = Header{headerTimestamp, stamp}
-	headers[4] = Header{headerSchemaVersion, schemaVersion}
-	return Message{Key: []byte(e.AggregateID), Value: b, Headers: appendOptionalHeaders(headers, e), Time: e.Timestamp}, nil
+	return Message{Key: key, Value: value, Headers: h.headers, Time: e.Timestamp}, nil
 }
 
-func appendOptionalHeaders(h []Header, e *Event) []Header {
+// headerWriter cuts headers off a growing buffer.
+type headerWriter struct {
+	buffer  []byte
+	headers []Header
+}
+
+// cut takes what was appended to the buffer since the last cut. Its capacity ends with it, so that appending to it
+// cannot reach what follows.
+func (h *headerWriter) cut() []byte {
+	n := len(h.buffer)
+	part := h.buffer[:n:n]
+	h.buffer = h.buffer[n:]
+	return part
+}
+
+// add makes a header of what was appended to the buffer.
+func (h *headerWriter) add(key string) []byte {
+	value := h.cut()
+	h.headers = append(h.headers, Header{key, value})
+	return value
+}
+
+func (h *headerWriter) text(key, value string) {
+	h.buffer = append(h.buffer, value...)
+	h.add(key)
+}
+
+func (h *headerWriter) number(key string, value int64) []byte {
+	h.buffer = strconv.AppendInt(h.buffer, value, 10)
+	return h.add(key)
+}
+
+// optional adds what only some events have.
+func (h *headerWriter) optional(e *Event) {
 	if e.Traceparent != "" {
-		h = append(h, Header{headerTraceparent, []byte(e.Traceparent)})
+		h.text(headerTraceparent, e.Traceparent)
 	}
 	if e.IdempotencyKey != "" {
-		fingerprint := hex.AppendEncode(make([]byte, 0, 32), e.Fingerprint[:])
-		h = append(h, Header{headerIdempotencyKey, []byte(e.IdempotencyKey)}, Header{headerFingerprint, fingerprint})
+		h.text(headerIdempotencyKey, e.IdempotencyKey)
+		h.buffer = hex.AppendEncode(h.buffer, e.Fingerprint[:])
+		h.add(headerFingerprint)
 	}
 	if p := e.Progress; p != nil {
-		h = append(h, Header{headerProgress, fmt.Appendf(nil, "%d/%d/%d", p.Commands, p.Coordinated, p.Partitions)})
+		h.buffer = fmt.Appendf(h.buffer, "%d/%d/%d", p.Commands, p.Coordinated, p.Partitions)
+		h.add(headerProgress)
 	}
-	return h
 }
 
 func appendData(b []byte, d Data) []byte {
@@ -158,7 +198,7 @@ func appendLimits(b []byte, name string, l account.Limits, c money.Currency) []b
 
 func appendAmount(b []byte, name string, d decimal.Decimal, c money.Currency) []byte {
 	b = append(append(b, name...), '"')
-	return append(append(b, money.Format(d, c)...), '"')
+	return append(money.AppendFormat(b, d, c), '"')
 }
 
 // appendField appends a name, given with its punctuation, and a JSON string.
@@ -167,16 +207,18 @@ func appendField(b []byte, name, value string) []byte {
 }
 
 func appendString(b []byte, s string) []byte {
+	var seen byte
 	for i := range len(s) {
-		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
-			quoted, err := json.Marshal(s)
-			if err != nil { // Strings always marshal.
-				panic(err)
-			}
-			return append(b, quoted...)
-		}
+		seen |= classes[s[i]]
 	}
-	return append(append(append(b, '"'), s...), '"')
+	if seen == 0 {
+		return append(append(append(b, '"'), s...), '"')
+	}
+	quoted, err := json.Marshal(s)
+	if err != nil { // Strings always marshal.
+		panic(err)
+	}
+	return append(b, quoted...)
 }
 
 // FormatTime renders a moment as events do: UTC, milliseconds.

@@ -24,6 +24,8 @@ type Schema struct {
 	// Summary says in a sentence what happened.
 	Summary string
 	decode  func(eventType string, raw json.RawMessage) (Data, error)
+	// scan reads the present shape exactly as Encode writes it; nil where speed does not matter.
+	scan func(s *scanner) Data
 	// upcasters[i] lifts schemaVersion i+1 to i+2.
 	upcasters []upcaster
 }
@@ -43,11 +45,14 @@ func init() {
 	}
 	acc("AccountCreated", "The account was opened, with a balance of zero.", decodeCreated)
 	acc("BalanceChanged", "Money came onto the account or went off it.", decodeBalanceChanged, balanceChangedV1)
+	registry["BalanceChanged"].scan = scanBalanceChanged
 	acc("AccountStatusChanged", "The account moved to another status.", decodeStatusChanged)
 	acc("AccountLimitsChanged", "The bounds of the account's balance were replaced.", decodeLimitsChanged)
 	acc("CreditRefused", "The account could not take the credit of a transfer, which goes back to its source.", decodeCreditRefused)
 	tx := func(name, summary string) {
 		register(TransactionEvents, transaction.AggregateType, name, summary, decodeTransaction)
+		status, _ := transaction.StatusOf(name)
+		registry[name].scan = func(s *scanner) Data { return scanTransaction(s, status) }
 	}
 	tx("TopupRequested", "A top-up was accepted.")
 	tx("TopupCompleted", "A top-up is on the account.")
@@ -72,13 +77,6 @@ func Schemas() []Schema {
 	return all
 }
 
-func currentSchema(eventType string) int {
-	if s, ok := registry[eventType]; ok {
-		return s.Version
-	}
-	return 1
-}
-
 func decodeData(eventType string, version int, raw json.RawMessage) (Data, error) {
 	s, ok := registry[eventType]
 	if !ok {
@@ -86,6 +84,9 @@ func decodeData(eventType string, version int, raw json.RawMessage) (Data, error
 	}
 	if version > s.Version {
 		return nil, fmt.Errorf("%s has schemaVersion %d, this Daybook knows up to %d; upgrade it", eventType, version, s.Version)
+	}
+	if len(raw) == 0 || raw[0] != '{' {
+		return nil, fmt.Errorf("%s has no data", eventType)
 	}
 	for v := version; v < s.Version; v++ {
 		lifted, err := s.upcasters[v-1](raw)
