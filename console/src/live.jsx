@@ -1,0 +1,125 @@
+import { useEffect, useState } from 'react'
+import { mutations } from './fetcher.js'
+import { recall, remember } from './storage.js'
+import { watchBalance } from './watch.js'
+
+const STORED = 'daybook:liveAccount'
+
+const STATUS = {
+  connecting: 'Connecting …',
+  missing: 'No such account yet',
+  live: 'Live',
+  reconnecting: 'Connection lost, trying again …',
+  failed: 'Trying again …',
+}
+
+function LiveIcon(props) {
+  return (
+    <svg viewBox="0 0 24 24" fill="none" stroke="currentColor" strokeWidth="1.8" strokeLinecap="round" {...props}>
+      <path d="M2.5 12.5h4l3-8 5 15 3-7h4" strokeLinejoin="round" />
+    </svg>
+  )
+}
+
+/** The sidebar's panel that follows one account while operations run beside it. */
+export const LIVE = { title: 'Live', icon: LiveIcon, content: Live }
+
+function Live() {
+  const [account, setAccount] = useState(() => recall(STORED) ?? 'alice')
+  const [entered, setEntered] = useState(account)
+
+  function watch(event) {
+    event.preventDefault()
+    const id = entered.trim()
+    if (!id) return
+    remember(STORED, id)
+    setAccount(id)
+  }
+
+  return (
+    <section className="daybook-live" aria-label="Live balance">
+      <h2>Live balance</h2>
+      <form onSubmit={watch}>
+        <label htmlFor="daybook-live-account">Account</label>
+        <input
+          id="daybook-live-account"
+          value={entered}
+          onChange={(event) => setEntered(event.target.value)}
+          onBlur={watch}
+          maxLength={64}
+          spellCheck={false}
+          autoComplete="off"
+        />
+      </form>
+      <Watched key={account} account={account} />
+    </section>
+  )
+}
+
+function Watched({ account }) {
+  const [state, setState] = useState({ status: 'connecting', changes: [] })
+
+  useEffect(() => {
+    const watched = watchBalance(account, setState)
+    mutations.addEventListener('ran', watched.lookAgain)
+    return () => {
+      mutations.removeEventListener('ran', watched.lookAgain)
+      watched.stop()
+    }
+  }, [account])
+
+  const { status, message, balance, currency, changes } = state
+  return (
+    <>
+      <p className={`daybook-status daybook-status-${status}`} role="status">
+        {STATUS[status]}
+      </p>
+      {message && status === 'failed' && <p className="daybook-message">{message}</p>}
+      {balance !== undefined && (
+        <p className="daybook-balance">
+          {balance} <small>{currency}</small>
+        </p>
+      )}
+      {changes.length === 0 ? <Hint account={account} status={status} /> : <Changes changes={changes} />}
+    </>
+  )
+}
+
+function Hint({ account, status }) {
+  if (status === 'missing') {
+    return (
+      <p className="daybook-hint">
+        There is no account <code>{account}</code>. Run <b>OpenAccounts</b> to open <code>alice</code> and{' '}
+        <code>bob</code>.
+      </p>
+    )
+  }
+  if (status === 'live') {
+    return <p className="daybook-hint">Run TopUp or Transfer: each change shows here the moment it is recorded.</p>
+  }
+  return null
+}
+
+function Changes({ changes }) {
+  return (
+    <ol className="daybook-changes" aria-label="Changes of the balance, newest first">
+      {changes.map((change) => (
+        <li key={change.version}>
+          <span className="daybook-reason">{change.reason || 'No reason given'}</span>
+          <Amount value={change.signedAmount} />
+          <span className="daybook-when">
+            version {change.version}, {new Date(change.timestamp).toLocaleTimeString()}
+          </span>
+          <span className="daybook-after">{change.newBalance}</span>
+        </li>
+      ))}
+    </ol>
+  )
+}
+
+function Amount({ value }) {
+  const debit = value.startsWith('-')
+  return (
+    <span className={debit ? 'daybook-debit' : 'daybook-credit'}>{debit ? `−${value.slice(1)}` : `+${value}`}</span>
+  )
+}
