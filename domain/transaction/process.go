@@ -1,9 +1,14 @@
 package transaction
 
 import (
+	"strings"
+
 	"daybook/domain"
 	"daybook/domain/account"
 )
+
+// externalPrefix begins the name of a counterparty outside the books. No account id has a colon.
+const externalPrefix = "external:"
 
 // StepKind says what an account is asked to do next.
 type StepKind string
@@ -50,9 +55,11 @@ func reactToChange(accountID string, e *account.BalanceChanged, samePartition bo
 		d.From, d.To = e.CounterpartyID, accountID
 	}
 	switch {
+	case e.TransactionID == "": // The first shape of the event could do without one.
+		return nil, nil
 	case e.Reversal:
 		return []Event{{Details: d, Status: Compensated, FailureCode: e.RefusalCode}}, nil
-	case e.TransactionType == account.Topup:
+	case strings.HasPrefix(e.CounterpartyID, externalPrefix): // Nobody in the books is to be asked.
 		return []Event{{Details: d, Status: Pending}, {Details: d, Status: Completed}}, nil
 	case e.ChangeType == account.Credit:
 		return []Event{{Details: d, Status: Completed}}, nil
