@@ -21,6 +21,9 @@ const (
 	coordinatorBuffer = 64
 	// coordinatorRun bounds how many events are taken as one step.
 	coordinatorRun = 4096
+	// linger is how long events wait for company when no account waits for what follows from them: fewer, larger
+	// batches leave the broker to the commands.
+	linger = 10 * time.Millisecond
 	// idleCheck is how often a coordinator without work looks whether it missed something.
 	idleCheck = 200 * time.Millisecond
 )
@@ -107,8 +110,26 @@ func (c *coordinator) step(ctx context.Context) error {
 		c.held = events
 		return err
 	}
+	if !c.urgent(events) {
+		sleep(ctx, linger)
+	}
 	// What fails here is read from the log the next time.
 	return c.handle(ctx, c.contiguous(events))
+}
+
+// urgent tells whether an account waits for a command that follows from the events.
+func (c *coordinator) urgent(events []eventstore.Recorded) bool {
+	for i := range events {
+		switch d := events[i].Data.(type) {
+		case *account.CreditRefused:
+			return true
+		case *account.BalanceChanged:
+			if d.ChangeType == account.Debit && c.engine.partitionOf(d.CounterpartyID) != c.partition {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // contiguous lengthens a run of events by what waits and follows on it, within a bound.
