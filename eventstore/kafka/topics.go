@@ -63,7 +63,9 @@ func (c *Client) EnsureTopics(cfg TopicsConfig) (int32, error) {
 			return 0, err
 		}
 	}
+	counts := map[string]int32{}
 	for _, spec := range specs(partitions, cfg.ForeverOnly) {
+		counts[spec.name] = spec.partitions
 		if existing, ok := topics[spec.name]; ok {
 			if err := c.checkTopic(admin, spec, existing); err != nil {
 				return 0, err
@@ -74,7 +76,7 @@ func (c *Client) EnsureTopics(cfg TopicsConfig) (int32, error) {
 			return 0, err
 		}
 	}
-	return partitions, c.awaitLeaders(partitions)
+	return partitions, c.awaitLeaders(counts)
 }
 
 type topicSpec struct {
@@ -177,26 +179,26 @@ func (c *Client) checkTopic(admin sarama.ClusterAdmin, spec topicSpec, existing 
 	return nil
 }
 
-// awaitLeaders waits, a bounded time, until every partition of a new topic has a leader.
-func (c *Client) awaitLeaders(partitions int32) error {
+// awaitLeaders waits, a bounded time, until every partition of the given topics has a leader.
+func (c *Client) awaitLeaders(topics map[string]int32) error {
 	var last error
 	for range 100 {
-		last = nil
-		if last = c.sarama.RefreshMetadata(eventstore.AccountEvents, eventstore.TransactionEvents, eventstore.AccountCommands, eventstore.CommandReplies); last == nil {
-			if last = c.leadersOf(partitions); last == nil {
-				return nil
-			}
+		if last = c.leadersOf(topics); last == nil {
+			return nil
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	return fmt.Errorf("waiting for the leaders of the topics: %w", last)
+	return fmt.Errorf("waiting for the leaders of new topics: %w", last)
 }
 
-func (c *Client) leadersOf(partitions int32) error {
-	for _, spec := range specs(partitions, false) {
-		for p := range spec.partitions {
-			if _, err := c.sarama.Leader(spec.name, p); err != nil {
-				return fmt.Errorf("%s/%d: %w", spec.name, p, err)
+func (c *Client) leadersOf(topics map[string]int32) error {
+	for topic, partitions := range topics {
+		if err := c.sarama.RefreshMetadata(topic); err != nil {
+			return fmt.Errorf("%s: %w", topic, err)
+		}
+		for p := range partitions {
+			if _, err := c.sarama.Leader(topic, p); err != nil {
+				return fmt.Errorf("%s/%d: %w", topic, p, err)
 			}
 		}
 	}

@@ -1,0 +1,160 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"daybook/eventstore"
+)
+
+// MinProducerExpiry is the shortest time brokers may remember a silent producer, so that an owner's hourly renewal
+// keeps its fence standing even when some are missed.
+const MinProducerExpiry = 4 * time.Hour
+
+// ProveFence shows on a scratch topic that this cluster refuses a stale writer, before and after the new writer's
+// first batch. The error says what was let through.
+func (c *Client) ProveFence(ctx context.Context) error {
+	return c.WithScratchTopic("daybook.doctor", 1, func(topic string) error {
+		old, err := c.fencedWriter(ctx, topic)
+		if err != nil {
+			return err
+		}
+		defer old.Close() //nolint:errcheck // It is meant to fail.
+		if err := appendOne(ctx, old); err != nil {
+			return fmt.Errorf("the first writer was refused: %w", err)
+		}
+		fresh, err := c.fencedWriter(ctx, topic)
+		if err != nil {
+			return err
+		}
+		defer fresh.Close() //nolint:errcheck // Its batch was answered.
+		if err := mustBeFenced(ctx, old, "before the new writer's first batch"); err != nil {
+			return err
+		}
+		if err := appendOne(ctx, fresh); err != nil {
+			return fmt.Errorf("the new writer was refused: %w", err)
+		}
+		stale, err := c.OpenWriter(topic, 0, old.(*Writer).marker)
+		if err != nil {
+			return err
+		}
+		defer stale.Close() //nolint:errcheck // It is meant to fail.
+		return mustBeFenced(ctx, stale, "after the new writer's first batch")
+	})
+}
+
+func (c *Client) fencedWriter(ctx context.Context, topic string) (eventstore.Writer, error) {
+	marker, err := c.RuleLine(ctx, topic, 0)
+	if err != nil {
+		return nil, err
+	}
+	reader, err := c.OpenReader(topic, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer reader.Close() //nolint:errcheck // Nothing was written.
+	for offset := int64(0); ; {
+		chunk, err := reader.Read(ctx, offset, maxPoll)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range chunk.Markers {
+			if m.ProducerID == marker.ProducerID && m.Epoch == marker.Epoch {
+				return c.OpenWriter(topic, 0, m)
+			}
+		}
+		offset = chunk.Next
+	}
+}
+
+func appendOne(ctx context.Context, w eventstore.Writer) error {
+	done := make(chan error, 1)
+	message := eventstore.Message{Key: []byte("doctor"), Value: []byte(`{}`), Time: time.UnixMilli(0)}
+	if err := w.Append([]eventstore.Message{message}, func(_ int64, err error) { done <- err }); err != nil {
+		return err
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func mustBeFenced(ctx context.Context, w eventstore.Writer, when string) error {
+	err := appendOne(ctx, w)
+	switch {
+	case err == nil:
+		return fmt.Errorf("a stale writer was let in %s: this cluster must not be used", when)
+	case errors.Is(err, eventstore.ErrFenced):
+		return nil
+	}
+	return fmt.Errorf("a stale writer was refused %s, but not as one: %w", when, err)
+}
+
+// Setting is one of a broker's settings that matters, and what is wrong with it.
+type Setting struct {
+	Broker  string
+	Name    string
+	Value   string
+	Problem string
+}
+
+// CheckBrokers reads the settings of every broker that the fence rests on.
+func (c *Client) CheckBrokers() ([]Setting, error) {
+	admin, err := sarama.NewClusterAdminFromClient(c.sarama)
+	if err != nil {
+		return nil, fmt.Errorf("asking Kafka for its settings: %w", err)
+	}
+	const name = "producer.id.expiration.ms"
+	var settings []Setting
+	for _, broker := range c.sarama.Brokers() {
+		entries, err := admin.DescribeConfig(sarama.ConfigResource{
+			Type: sarama.BrokerResource, Name: strconv.Itoa(int(broker.ID())), ConfigNames: []string{name},
+		})
+		if err != nil {
+			return nil, fmt.Errorf("asking broker %s for its settings: %w", broker.Addr(), err)
+		}
+		for _, e := range entries {
+			if e.Name != name {
+				continue
+			}
+			s := Setting{Broker: broker.Addr(), Name: name, Value: e.Value}
+			if ms, err := strconv.ParseInt(e.Value, 10, 64); err == nil && time.Duration(ms)*time.Millisecond < MinProducerExpiry {
+				s.Problem = fmt.Sprintf("set it to at least %d, or a silent owner's fence is forgotten", MinProducerExpiry.Milliseconds())
+			}
+			settings = append(settings, s)
+		}
+	}
+	return settings, nil
+}
+
+// LogID identifies the log: the cluster and the topic of account events, so that local state of another log is not
+// taken for this one's.
+func (c *Client) LogID() (string, error) {
+	broker := c.sarama.LeastLoadedBroker()
+	if broker == nil {
+		return "", errors.New("asking Kafka for its identity: no broker is known")
+	}
+	_ = broker.Open(c.conf)
+	topic := eventstore.AccountEvents
+	res, err := broker.GetMetadata(&sarama.MetadataRequest{Version: 10, Topics: []string{topic}})
+	if err != nil {
+		return "", fmt.Errorf("asking Kafka for its identity: %w", err)
+	}
+	cluster := ""
+	if res.ClusterID != nil {
+		cluster = *res.ClusterID
+	}
+	for _, t := range res.Topics {
+		if t.Name == topic {
+			return fmt.Sprintf("%s/%x", cluster, t.Uuid), nil
+		}
+	}
+	return "", fmt.Errorf("asking Kafka for its identity: no topic %s", topic)
+}
