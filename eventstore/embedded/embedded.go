@@ -3,11 +3,9 @@
 package embedded
 
 import (
-	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -17,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"daybook/eventstore"
+	"daybook/internal/datadir"
 )
 
 const (
@@ -26,23 +25,17 @@ const (
 	WarnLogBytes = 2 << 30
 )
 
-// ErrInUse means another process works on the data directory.
-var ErrInUse = errors.New("the data directory is in use by another process: stop it or choose another directory")
-
 // Broker is a running embedded broker.
 type Broker struct {
 	cluster *kfake.Cluster
-	lock    *os.File
+	lock    *datadir.Lock
 	dir     string
 	damaged atomic.Pointer[string]
 }
 
 // Open locks the directory, creating it if needed, and starts the broker on it, listening on a free loopback port.
 func Open(dir string, log *slog.Logger) (*Broker, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("the data directory cannot be created: %w", err)
-	}
-	lock, err := acquire(filepath.Join(dir, "lock"))
+	lock, err := datadir.Acquire(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -96,27 +89,9 @@ func (b *Broker) Healthy() error {
 	return nil
 }
 
-func acquire(path string) (*os.File, error) {
-	lock, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("the data directory cannot be used: %w", err)
-	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		holder, _ := io.ReadAll(io.LimitReader(lock, 20))
-		_ = lock.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%w (process %s holds %s)", ErrInUse, strings.TrimSpace(string(holder)), path)
-		}
-		return nil, fmt.Errorf("locking the data directory: %w", err)
-	}
-	_ = lock.Truncate(0)
-	_, _ = fmt.Fprintln(lock, os.Getpid())
-	return lock, nil
-}
-
 func directorySize(dir string) int64 {
 	var total int64
-	_ = filepath.WalkDir(dir, func(_ string, d os.DirEntry, err error) error {
+	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return nil //nolint:nilerr // A file that went away does not count.
 		}

@@ -114,22 +114,19 @@ func (c *Client) CheckBrokers() ([]Setting, error) {
 	const name = "producer.id.expiration.ms"
 	var settings []Setting
 	for _, broker := range c.sarama.Brokers() {
-		entries, err := admin.DescribeConfig(sarama.ConfigResource{
-			Type: sarama.BrokerResource, Name: strconv.Itoa(int(broker.ID())), ConfigNames: []string{name},
-		})
+		values, err := settingsOf(admin, sarama.BrokerResource, strconv.Itoa(int(broker.ID())), name)
 		if err != nil {
 			return nil, fmt.Errorf("asking broker %s for its settings: %w", broker.Addr(), err)
 		}
-		for _, e := range entries {
-			if e.Name != name {
-				continue
-			}
-			s := Setting{Broker: broker.Addr(), Name: name, Value: e.Value}
-			if ms, err := strconv.ParseInt(e.Value, 10, 64); err == nil && time.Duration(ms)*time.Millisecond < MinProducerExpiry {
-				s.Problem = fmt.Sprintf("set it to at least %d, or a silent owner's fence is forgotten", MinProducerExpiry.Milliseconds())
-			}
-			settings = append(settings, s)
+		value, ok := values[name]
+		if !ok { // The embedded broker has no such setting and never forgets.
+			continue
 		}
+		s := Setting{Broker: broker.Addr(), Name: name, Value: value}
+		if ms, err := strconv.ParseInt(value, 10, 64); err == nil && time.Duration(ms)*time.Millisecond < MinProducerExpiry {
+			s.Problem = fmt.Sprintf("set it to at least %d, or a silent owner's fence is forgotten", MinProducerExpiry.Milliseconds())
+		}
+		settings = append(settings, s)
 	}
 	return settings, nil
 }

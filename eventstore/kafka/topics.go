@@ -44,16 +44,11 @@ func setupError(format string, args ...any) error {
 // EnsureTopics creates the missing topics and checks the existing ones. It returns the number of partitions, and a
 // SetupError when a topic's settings would lose history or order.
 func (c *Client) EnsureTopics(cfg TopicsConfig) (int32, error) {
-	admin, err := sarama.NewClusterAdminFromClient(c.sarama)
+	admin, err := c.admin()
 	if err != nil {
-		return 0, fmt.Errorf("asking Kafka for its topics: %w", err)
+		return 0, err
 	}
-	// The admin is not closed: closing it would close the shared client.
-	topics, err := admin.ListTopics()
-	if err != nil {
-		return 0, fmt.Errorf("asking Kafka for its topics: %w", err)
-	}
-	partitions, err := chosenPartitions(cfg.Partitions, topics)
+	partitions, missing, err := c.survey(admin, cfg)
 	if err != nil {
 		return 0, err
 	}
@@ -63,20 +58,60 @@ func (c *Client) EnsureTopics(cfg TopicsConfig) (int32, error) {
 			return 0, err
 		}
 	}
-	counts := map[string]int32{}
-	for _, spec := range specs(partitions, cfg.ForeverOnly) {
-		counts[spec.name] = spec.partitions
-		if existing, ok := topics[spec.name]; ok {
-			if err := c.checkTopic(admin, spec, existing); err != nil {
-				return 0, err
-			}
-			continue
-		}
+	for _, spec := range missing {
 		if err := createTopic(admin, spec, replication); err != nil {
 			return 0, err
 		}
 	}
+	counts := map[string]int32{}
+	for _, spec := range specs(partitions, cfg.ForeverOnly) {
+		counts[spec.name] = spec.partitions
+	}
 	return partitions, c.awaitLeaders(counts)
+}
+
+// CheckTopics checks the existing topics as EnsureTopics does, and returns the names of those that it would create.
+func (c *Client) CheckTopics(cfg TopicsConfig) (missing []string, err error) {
+	admin, err := c.admin()
+	if err != nil {
+		return nil, err
+	}
+	_, absent, err := c.survey(admin, cfg)
+	for _, spec := range absent {
+		missing = append(missing, spec.name)
+	}
+	return missing, err
+}
+
+// admin is not to be closed: closing it would close the shared client.
+func (c *Client) admin() (sarama.ClusterAdmin, error) {
+	admin, err := sarama.NewClusterAdminFromClient(c.sarama)
+	if err != nil {
+		return nil, fmt.Errorf("asking Kafka for its topics: %w", err)
+	}
+	return admin, nil
+}
+
+// survey settles the number of partitions, checks the topics that exist and returns those that do not.
+func (c *Client) survey(admin sarama.ClusterAdmin, cfg TopicsConfig) (partitions int32, missing []topicSpec, err error) {
+	topics, err := admin.ListTopics()
+	if err != nil {
+		return 0, nil, fmt.Errorf("asking Kafka for its topics: %w", err)
+	}
+	if partitions, err = chosenPartitions(cfg.Partitions, topics); err != nil {
+		return 0, nil, err
+	}
+	for _, spec := range specs(partitions, cfg.ForeverOnly) {
+		existing, ok := topics[spec.name]
+		if !ok {
+			missing = append(missing, spec)
+			continue
+		}
+		if err := c.checkTopic(admin, spec, existing); err != nil {
+			return 0, nil, err
+		}
+	}
+	return partitions, missing, nil
 }
 
 type topicSpec struct {
@@ -156,13 +191,9 @@ func (c *Client) checkTopic(admin sarama.ClusterAdmin, spec topicSpec, existing 
 	if !spec.events {
 		return nil
 	}
-	entries, err := admin.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: spec.name})
+	settings, err := settingsOf(admin, sarama.TopicResource, spec.name)
 	if err != nil {
 		return fmt.Errorf("asking for the settings of topic %s: %w", spec.name, err)
-	}
-	settings := map[string]string{}
-	for _, e := range entries {
-		settings[e.Name] = e.Value
 	}
 	if v := settings["cleanup.policy"]; v != "" && v != "delete" {
 		return setupError("topic %s has cleanup.policy=%s, which would remove history: set it to delete", spec.name, v)
@@ -177,6 +208,25 @@ func (c *Client) checkTopic(admin sarama.ClusterAdmin, spec topicSpec, existing 
 			spec.name, v, existing.ReplicationFactor)
 	}
 	return nil
+}
+
+// settingsOf returns the settings of a topic or a broker by name, or those of the given names.
+func settingsOf(admin sarama.ClusterAdmin, kind sarama.ConfigResourceType, name string, names ...string) (map[string]string, error) {
+	resource := &sarama.ConfigResource{Type: kind, Name: name, ConfigNames: names}
+	results, err := admin.DescribeConfigs([]*sarama.ConfigResource{resource}, sarama.DescribeConfigsOptions{})
+	if err != nil {
+		return nil, err
+	}
+	settings := map[string]string{}
+	for _, result := range results {
+		if result.ErrorCode != sarama.ErrNoError {
+			return nil, fmt.Errorf("%w %s", result.ErrorCode, result.ErrorMsg)
+		}
+		for _, entry := range result.Configs {
+			settings[entry.Name] = entry.Value
+		}
+	}
+	return settings, nil
 }
 
 // awaitLeaders waits, a bounded time, until every partition of the given topics has a leader.

@@ -1,0 +1,141 @@
+package kafka_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"daybook/eventstore"
+	"daybook/eventstore/kafka"
+	"daybook/internal/ids"
+	"daybook/internal/testenv"
+)
+
+// sessionTimeout is the shortest that brokers allow by default.
+const sessionTimeout = 6 * time.Second
+
+// member is one of a group, with the assignments it got.
+type member struct {
+	l     *log
+	leave func()
+
+	mu     sync.Mutex
+	latest []int32
+	count  int
+}
+
+// join adds a member to the group; its own client, as it would be another node's.
+func (l *log) join(group, instance string) *member {
+	l.t.Helper()
+	m := &member{l: l}
+	ctx, cancel := context.WithCancel(context.Background())
+	client, done := l.connect(), make(chan struct{})
+	go func() {
+		defer close(done)
+		err := client.JoinGroup(ctx, kafka.GroupConfig{
+			Group: group, Topic: eventstore.AccountCommands, InstanceID: instance, SessionTimeout: sessionTimeout,
+		}, m.assign)
+		if err != nil {
+			l.t.Errorf("a member of the group ended: %v", err)
+		}
+	}()
+	m.leave = sync.OnceFunc(func() {
+		cancel()
+		<-done
+	})
+	l.t.Cleanup(m.leave)
+	return m
+}
+
+func (m *member) assign(partitions []int32) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.latest = slices.Sorted(slices.Values(partitions))
+	m.count++
+}
+
+func (m *member) has() []int32 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.latest
+}
+
+func (m *member) assignments() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.count
+}
+
+// awaitShares waits until the members have all partitions between them, each so many.
+func (l *log) awaitShares(want []int, members ...*member) {
+	l.t.Helper()
+	testenv.Eventually(l.t, func() error {
+		var all []int32
+		var got []int
+		for _, m := range members {
+			all, got = append(all, m.has()...), append(got, len(m.has()))
+		}
+		slices.Sort(all)
+		slices.Sort(got)
+		if !slices.Equal(all, []int32{0, 1, 2}) || !slices.Equal(got, want) {
+			return fmt.Errorf("the members have %v partitions, together %v", got, all)
+		}
+		return nil
+	})
+}
+
+func TestMembersOfTheGroupShareThePartitions(t *testing.T) {
+	eachLog(t, func(l *log) {
+		group := "test-" + ids.New()
+
+		first := l.join(group, "")
+		l.awaitShares([]int{3}, first)
+
+		second := l.join(group, "")
+		l.awaitShares([]int{1, 2}, first, second)
+
+		first.leave()
+		l.awaitShares([]int{3}, second)
+	})
+}
+
+func TestAStaticMemberThatComesBackSoonKeepsItsPartitions(t *testing.T) {
+	eachLog(t, func(l *log) {
+		group := "test-" + ids.New()
+		first, second := l.join(group, "node-1"), l.join(group, "node-2")
+		l.awaitShares([]int{1, 2}, first, second)
+		had, kept, assignments := first.has(), second.has(), second.assignments()
+
+		first.leave()
+		back := l.join(group, "node-1")
+
+		testenv.Eventually(l.t, func() error {
+			if got := back.has(); !slices.Equal(got, had) {
+				return fmt.Errorf("it has %v, had %v", got, had)
+			}
+			return nil
+		})
+		if got := second.has(); !slices.Equal(got, kept) {
+			l.t.Errorf("the other member has %v, had %v", got, kept)
+		}
+		// The embedded broker, which has one node to serve, shares anew and comes to the same.
+		if l.real && second.assignments() != assignments {
+			l.t.Error("the other member was disturbed")
+		}
+	})
+}
+
+func TestThePartitionsOfAStaticMemberThatStaysAwayAreHandedOver(t *testing.T) {
+	eachLog(t, func(l *log) {
+		group := "test-" + ids.New()
+		first, second := l.join(group, "node-1"), l.join(group, "node-2")
+		l.awaitShares([]int{1, 2}, first, second)
+
+		first.leave()
+
+		l.awaitShares([]int{3}, second)
+	})
+}

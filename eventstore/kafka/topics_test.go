@@ -1,0 +1,183 @@
+package kafka_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/IBM/sarama"
+
+	"daybook/eventstore"
+	"daybook/eventstore/kafka"
+)
+
+func TestMissingTopicsAreCreatedWithTheirSettings(t *testing.T) {
+	eachBroker(t, func(l *log) {
+		missing, err := l.CheckTopics(kafka.TopicsConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []string{eventstore.AccountEvents, eventstore.TransactionEvents, eventstore.AccountCommands, eventstore.CommandReplies}
+		if !slices.Equal(missing, want) {
+			l.t.Errorf("missing are %v, want %v", missing, want)
+		}
+
+		count, err := l.EnsureTopics(kafka.TopicsConfig{})
+		if err != nil {
+			l.t.Fatal(err)
+		}
+
+		if count != kafka.DefaultPartitions {
+			l.t.Errorf("%d partitions, want %d", count, kafka.DefaultPartitions)
+		}
+		for name, retention := range map[string]string{
+			eventstore.AccountEvents: "-1", eventstore.TransactionEvents: "-1",
+			eventstore.AccountCommands: "604800000", eventstore.CommandReplies: "3600000",
+		} {
+			settings := l.settings(name)
+			for key, value := range map[string]string{
+				"cleanup.policy": "delete", "retention.ms": retention, "retention.bytes": "-1",
+				"max.message.bytes": "12582912", "min.insync.replicas": "1",
+			} {
+				if settings[key] != value {
+					l.t.Errorf("%s has %s=%q, want %q", name, key, settings[key], value)
+				}
+			}
+		}
+		for name, want := range map[string]int32{
+			eventstore.AccountEvents: 3, eventstore.TransactionEvents: 3, eventstore.AccountCommands: 3, eventstore.CommandReplies: 1,
+		} {
+			if got, err := l.Partitions(name); err != nil || got != want {
+				l.t.Errorf("%s has %d partitions, want %d: %v", name, got, want, err)
+			}
+		}
+		if missing, err := l.CheckTopics(kafka.TopicsConfig{}); err != nil || len(missing) > 0 {
+			l.t.Errorf("missing are %v afterwards: %v", missing, err)
+		}
+	})
+}
+
+func TestABrokerWhoseDeletionIsNotTrustedKeepsEverything(t *testing.T) {
+	eachBroker(t, func(l *log) {
+		if _, err := l.EnsureTopics(kafka.TopicsConfig{ForeverOnly: true}); err != nil {
+			l.t.Fatal(err)
+		}
+		for _, name := range []string{eventstore.AccountCommands, eventstore.CommandReplies} {
+			if got := l.settings(name)["retention.ms"]; got != "-1" {
+				l.t.Errorf("%s has retention.ms=%s", name, got)
+			}
+		}
+	})
+}
+
+func TestExistingTopicsDecideTheNumberOfPartitions(t *testing.T) {
+	eachBroker(t, func(l *log) {
+		if _, err := l.EnsureTopics(kafka.TopicsConfig{Partitions: 5}); err != nil {
+			l.t.Fatal(err)
+		}
+
+		for _, asked := range []int32{0, 5} {
+			if got, err := l.connect().EnsureTopics(kafka.TopicsConfig{Partitions: asked}); err != nil || got != 5 {
+				l.t.Errorf("asked for %d: %d partitions, %v", asked, got, err)
+			}
+		}
+		_, err := l.connect().EnsureTopics(kafka.TopicsConfig{Partitions: 6})
+		mustBeSetupError(l, err, "has 5 partitions and 6 are asked for")
+	})
+}
+
+func TestTopicsThatDoNotMatchInPartitionsAreRefused(t *testing.T) {
+	eachBroker(t, func(l *log) {
+		l.create(eventstore.AccountEvents, 3, map[string]string{"retention.ms": "-1"})
+		l.create(eventstore.AccountCommands, 4, nil)
+
+		_, err := l.EnsureTopics(kafka.TopicsConfig{})
+
+		mustBeSetupError(l, err, eventstore.AccountCommands+" has 4 partitions, it must have 3")
+	})
+}
+
+func TestTopicsThatWouldLoseHistoryAreRefused(t *testing.T) {
+	for name, value := range map[string]string{
+		"retention.ms": "604800000", "retention.bytes": "1073741824", "cleanup.policy": "compact",
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, events := range []string{eventstore.AccountEvents, eventstore.TransactionEvents} {
+				t.Run(events, func(t *testing.T) {
+					eachBroker(t, func(l *log) {
+						settings := map[string]string{"retention.ms": "-1", "retention.bytes": "-1"}
+						settings[name] = value
+						l.create(events, 3, settings)
+
+						_, err := l.EnsureTopics(kafka.TopicsConfig{})
+
+						mustBeSetupError(l, err, events+" has "+name+"="+value)
+						if topics, err := l.admin().ListTopics(); err != nil || countBilling(topics) != 1 {
+							l.t.Errorf("topics were created beside a wrong one: %v, %v", topics, err)
+						}
+					})
+				})
+			}
+		})
+	}
+}
+
+func countBilling(topics map[string]sarama.TopicDetail) int {
+	count := 0
+	for name := range topics {
+		if strings.HasPrefix(name, "billing.") {
+			count++
+		}
+	}
+	return count
+}
+
+func TestCommandTopicsMayForget(t *testing.T) {
+	eachBroker(t, func(l *log) {
+		l.create(eventstore.AccountCommands, 3, map[string]string{"retention.ms": "60000"})
+
+		if _, err := l.EnsureTopics(kafka.TopicsConfig{}); err != nil {
+			l.t.Error(err)
+		}
+	})
+}
+
+func TestTheLogIsKnownByItsIdentity(t *testing.T) {
+	eachLog(t, func(l *log) {
+		id, err := l.LogID()
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		if again, err := l.connect().LogID(); err != nil || again != id {
+			l.t.Errorf("identity %q, then %q: %v", id, again, err)
+		}
+
+		if err := l.admin().DeleteTopic(eventstore.AccountEvents); err != nil {
+			l.t.Fatal(err)
+		}
+		other := l.connect()
+		if _, err := other.EnsureTopics(kafka.TopicsConfig{Partitions: partitions}); err != nil {
+			l.t.Fatal(err)
+		}
+
+		if again, err := other.LogID(); err != nil || again == id {
+			l.t.Errorf("another log has the same identity %q: %v", again, err)
+		}
+	})
+}
+
+func TestAClusterThatDoesNotAnswerIsNamed(t *testing.T) {
+	_, err := kafka.Open(kafka.Config{Brokers: []string{"127.0.0.1:1"}, ClientID: "test"})
+	if err == nil || !strings.Contains(err.Error(), "cannot reach Kafka at 127.0.0.1:1: start it or correct the address") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func mustBeSetupError(l *log, err error, text string) {
+	l.t.Helper()
+	var setup *kafka.SetupError
+	if !errors.As(err, &setup) || !strings.Contains(setup.Message, text) {
+		l.t.Errorf("got %v, want a SetupError with %q", err, text)
+	}
+}
