@@ -1,0 +1,32 @@
+# Daybook. `make help` lists what can be made.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint build console bench generate clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+run: build ## Build and start Daybook, everything embedded, on ./data
+	bin/daybook serve --data-dir data
+
+test: ## Run every test; gets and starts Kafka, PostgreSQL and Chromium by itself
+	scripts/test
+
+lint: ## Check style, imports and common mistakes
+	scripts/lint
+
+build: console ## Build bin/daybook with the playground in it
+	go build -o bin/daybook ./cmd/daybook
+
+console: ## Build the playground when its sources are newer
+	scripts/console
+
+bench: build ## Measure Daybook beside its parts alone, on both backends
+	scripts/with-services sh -c 'bin/daybook bench --kafka-brokers "$$DAYBOOK_TEST_KAFKA" --database-url "$$DAYBOOK_TEST_POSTGRES"'
+
+generate: ## Write the generated code and documents anew
+	go generate ./graph
+	go generate ./internal/catalogue
+
+clean: ## Remove what was built; keeps data and fetched services
+	rm -rf bin console/dist console/node_modules
