@@ -1,0 +1,341 @@
+package projector
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/shopspring/decimal"
+
+	"daybook/domain"
+	"daybook/domain/account"
+	"daybook/domain/money"
+	"daybook/domain/transaction"
+	"daybook/eventstore"
+	"daybook/eventstore/kafka"
+	"daybook/internal/ids"
+	"daybook/internal/testenv"
+)
+
+const partitions = 3
+
+// start is when a test's history begins.
+var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// ledger decides events as accounts do, remembers what they lead to, and writes them to a log.
+type ledger struct {
+	t        testing.TB
+	client   *kafka.Client
+	now      time.Time
+	accounts map[string]account.State
+	// transactions as their events tell, and the changes of each account.
+	transactions map[string]transaction.State
+	changes      map[string][]Change
+	unwritten    map[place][]eventstore.Message
+	offsets      map[place]int64
+	// alter, when set, changes an account event before it is written, or drops it by returning false.
+	alter func(*eventstore.Event) bool
+}
+
+// newLedger begins a history on an embedded broker.
+func newLedger(t testing.TB) *ledger {
+	t.Helper()
+	client, err := kafka.Open(kafka.Config{Brokers: testenv.Embedded(t), ClientID: "test", Logger: testenv.Logger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	if _, err := client.EnsureTopics(kafka.TopicsConfig{Partitions: partitions}); err != nil {
+		t.Fatal(err)
+	}
+	return &ledger{
+		t: t, client: client, now: start, accounts: map[string]account.State{}, transactions: map[string]transaction.State{},
+		changes: map[string][]Change{}, unwritten: map[place][]eventstore.Message{}, offsets: map[place]int64{},
+	}
+}
+
+// record adds an account's next event, and the transaction's that follow from it.
+func (l *ledger) record(id string, data account.Event) {
+	l.t.Helper()
+	before := l.accounts[id]
+	e := eventstore.Event{
+		ID: ids.New(), AggregateID: id, Version: before.Version + 1, Timestamp: l.now, CorrelationID: "request-1", CausationID: ids.New(),
+		Metadata: eventstore.Metadata{ActorID: "user_\"1\\", ActorType: "api"}, Data: data,
+	}
+	l.accounts[id] = before.Apply(id, data, l.now)
+	at := eventstore.PartitionOf(id, partitions)
+	if l.alter == nil || l.alter(&e) {
+		l.put(eventstore.AccountEvents, at, &e)
+	}
+	samePartition := false
+	if c, ok := data.(*account.BalanceChanged); ok {
+		l.changes[id] = append(l.changes[id], Change{AccountID: id, Version: e.Version, Timestamp: l.now, BalanceChanged: *c})
+		samePartition = eventstore.PartitionOf(c.CounterpartyID, partitions) == at
+	}
+	derived, _ := transaction.React(id, data, samePartition)
+	for i := range derived {
+		l.recordTransaction(transactionOf(data), &derived[i])
+	}
+}
+
+func (l *ledger) recordTransaction(id string, data *transaction.Event) {
+	l.t.Helper()
+	l.transactions[id] = l.transactions[id].Apply(id, data, l.now)
+	l.put(eventstore.TransactionEvents, eventstore.PartitionOf(id, partitions), &eventstore.Event{
+		ID: ids.New(), AggregateID: id, Version: data.Version(), Timestamp: l.now, CorrelationID: "request-1", Data: data,
+	})
+}
+
+func transactionOf(data account.Event) string {
+	switch d := data.(type) {
+	case *account.BalanceChanged:
+		return d.TransactionID
+	case *account.CreditRefused:
+		return d.TransactionID
+	default:
+		return ""
+	}
+}
+
+func (l *ledger) put(topic string, partition int32, e *eventstore.Event) {
+	l.t.Helper()
+	m, err := eventstore.Encode(e)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	at := place{topic, partition}
+	l.unwritten[at] = append(l.unwritten[at], m)
+}
+
+// write brings what was recorded into the log.
+func (l *ledger) write() {
+	l.t.Helper()
+	for at, messages := range l.unwritten {
+		appender := l.client.OpenAppender(at.topic, at.partition)
+		l.offsets[at] += int64(len(messages))
+		for len(messages) > 0 {
+			n := min(len(messages), 500)
+			if err := appender.Append(context.Background(), messages[:n]); err != nil {
+				l.t.Fatal(err)
+			}
+			messages = messages[n:]
+		}
+		_ = appender.Close()
+	}
+	clear(l.unwritten)
+}
+
+func (l *ledger) create(id string) {
+	l.record(id, &account.Created{OwnerID: "owner-" + id, Type: account.User, Currency: "EUR", Limits: account.Limits{Min: eur("0")}})
+}
+
+func (l *ledger) topUp(id, amount string) {
+	l.credit(id, movement(amount, account.Topup, "external:card:EUR", ids.New()))
+}
+
+func (l *ledger) credit(id string, m account.Movement) {
+	l.t.Helper()
+	e, err := account.DecideCredit(l.accounts[id], m)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.record(id, e)
+}
+
+// leave takes a transfer's amount off its source, and tells whether it could.
+func (l *ledger) leave(from, to, amount, id string) bool {
+	e, err := account.DecideDebit(l.accounts[from], movement(amount, account.Transfer, to, id))
+	if err == nil {
+		l.record(from, e)
+	}
+	return err == nil
+}
+
+// transfer moves an amount if there is enough.
+func (l *ledger) transfer(from, to, amount string) {
+	if id := ids.New(); l.leave(from, to, amount, id) {
+		l.credit(to, movement(amount, account.Transfer, from, id))
+	}
+}
+
+// refuse is a transfer that does not arrive and comes back.
+func (l *ledger) refuse(from, to, amount string) {
+	id := ids.New()
+	if !l.leave(from, to, amount, id) {
+		return
+	}
+	l.record(to, &account.CreditRefused{
+		Amount: eur(amount), Currency: "EUR", TransactionID: id, TransactionType: account.Transfer, CounterpartyID: from,
+		Reason: "Rent", Code: domain.AccountNotFound,
+	})
+	l.record(from, account.DecideReversal(l.accounts[from], movement(amount, account.Transfer, to, id), domain.AccountNotFound))
+}
+
+func movement(amount string, kind account.MovementType, counterparty, id string) account.Movement {
+	return account.Movement{
+		Amount: eur(amount), Currency: "EUR", TransactionID: id, TransactionType: kind, CounterpartyID: counterparty,
+		Reason: "tab\t, \"quotes\", back\\slash, {brace}, 'apostrophe' ?0 and ünïcode",
+	}
+}
+
+// history records a random history of n steps, the same for the same seed, and writes it.
+func (l *ledger) history(seed uint64, n int) {
+	l.t.Helper()
+	random := rand.New(rand.NewPCG(seed, 0))
+	const count = 40
+	name := func() string { return fmt.Sprintf("account-%d", random.IntN(count)) }
+	for i := range count {
+		if id := fmt.Sprintf("account-%d", i); !l.accounts[id].Exists() {
+			l.create(id)
+		}
+	}
+	for range n {
+		l.now = l.now.Add(time.Duration(random.IntN(3)) * time.Millisecond)
+		id, amount := name(), fmt.Sprintf("%d.%02d", random.IntN(50), 1+random.IntN(99))
+		switch kind := random.IntN(20); {
+		case kind < 8:
+			l.topUp(id, amount)
+		case kind < 16:
+			if to := name(); to != id {
+				l.transfer(id, to, amount)
+			}
+		case kind < 18:
+			l.refuse(id, fmt.Sprintf("nobody-%d", random.IntN(5)), amount)
+		case kind < 19:
+			l.record(id, &account.StatusChanged{PreviousStatus: account.Active, NewStatus: account.Active, Reason: "looked at"})
+		default:
+			limits := account.Limits{Min: eur("0"), Max: decimal.NewNullDecimal(decimal.New(100_000_000+random.Int64N(99), -2))}
+			l.record(id, &account.LimitsChanged{Currency: "EUR", PreviousLimits: l.accounts[id].Limits, NewLimits: limits, Reason: "new"})
+		}
+	}
+	l.write()
+}
+
+func eur(s string) decimal.Decimal {
+	d, err := money.ParseBound(s, "EUR")
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
+func openModel(t testing.TB, url string) *ReadModel {
+	t.Helper()
+	m, err := Open(context.Background(), Config{URL: url, LogID: "log-1", Clock: time.Now, Logger: testenv.Logger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = m.Close() })
+	return m
+}
+
+// project starts a projector of all partitions; it is stopped by the returned function, or when the test ends.
+func project(t testing.TB, log Log, m *ReadModel) (*Projector, func()) {
+	t.Helper()
+	p := NewProjector(ProjectorConfig{Log: log, Model: m, Partitions: partitions, Logger: testenv.Logger()})
+	p.Assign([]int32{0, 1, 2})
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = p.Run(ctx) })
+	stop := func() { cancel(); wg.Wait() }
+	t.Cleanup(stop)
+	return p, stop
+}
+
+// awaitProjected waits until the read model has all that was written.
+func (l *ledger) awaitProjected(m *ReadModel) {
+	l.t.Helper()
+	testenv.Eventually(l.t, func() error {
+		at := positions(l.t, m)
+		for where, want := range l.offsets {
+			if at[where] < want {
+				return fmt.Errorf("%v is projected up to %d of %d", where, at[where], want)
+			}
+		}
+		return nil
+	})
+}
+
+func positions(t testing.TB, m *ReadModel) map[place]int64 {
+	t.Helper()
+	s, err := m.snapshot(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	at, err := s.positions(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+// projected is a read model that holds all of a ledger's history.
+func (l *ledger) projected(url string) *ReadModel {
+	l.t.Helper()
+	m := openModel(l.t, url)
+	_, stop := project(l.t, l.client, m)
+	l.awaitProjected(m)
+	stop()
+	return m
+}
+
+// mustEqualFold compares all that queries answer with what the ledger remembers.
+func (l *ledger) mustEqualFold(m *ReadModel) {
+	l.t.Helper()
+	ctx := context.Background()
+	for id, want := range l.accounts {
+		got, err := m.Account(ctx, id, 0)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		if !want.Exists() {
+			want = account.State{}
+		}
+		mustShowAlike(l.t, "account "+id, got, want)
+		page, err := m.Changes(ctx, ChangesQuery{AccountID: id, First: maxPage})
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		if len(page.Changes) != len(l.changes[id]) {
+			l.t.Fatalf("account %s has %d changes, want %d", id, len(page.Changes), len(l.changes[id]))
+		}
+		for i, want := range l.changes[id] {
+			mustShowAlike(l.t, "a change", page.Changes[i], want)
+		}
+	}
+	for id, want := range l.transactions {
+		got, err := m.Transaction(ctx, id)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		mustShowAlike(l.t, "transaction "+id, got, want)
+	}
+}
+
+// mustShowAlike compares what is printed: equal decimals are not always deeply equal.
+func mustShowAlike(t testing.TB, what string, got, want any) {
+	t.Helper()
+	if a, b := fmt.Sprintf("%+v", got), fmt.Sprintf("%+v", want); a != b {
+		t.Fatalf("%s is\n%s, want\n%s", what, a, b)
+	}
+}
+
+func (l *ledger) verify(m *ReadModel) Report {
+	l.t.Helper()
+	r, err := Verify(context.Background(), VerifyConfig{Log: l.client, Model: m, Partitions: partitions})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return r
+}
+
+func (l *ledger) mustVerify(m *ReadModel) {
+	l.t.Helper()
+	if r := l.verify(m); !r.OK() {
+		l.t.Fatalf("%d differences: %+v", r.Found, r.Differences)
+	}
+}

@@ -1,0 +1,111 @@
+package projector
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"daybook/domain"
+)
+
+// Config says which database holds the read model. URL, LogID, Clock and Logger are required.
+type Config struct {
+	// URL is postgres://user:password@host:port/name or sqlite:///absolute/path.db.
+	URL string
+	// LogID identifies the log that is projected. A database that belongs to another log is refused.
+	LogID string
+	// Clock tells the time, for the record of migrations.
+	Clock  func() time.Time
+	Logger *slog.Logger
+	// ReadWait bounds how long a query may take, waiting for a version included. Default 5 s.
+	ReadWait time.Duration
+}
+
+const (
+	// openPatience bounds how long Open may take, waiting for another node's migrations included.
+	openPatience = time.Minute
+	pingPatience = 2 * time.Second
+)
+
+// ReadModel is the SQL read model. Its methods may be called from any goroutine.
+type ReadModel struct {
+	cfg     Config
+	db      *database
+	waiters waiters
+	// readTrouble is the text of the last failed read, so that trouble that lasts is logged once.
+	readTrouble atomic.Pointer[string]
+}
+
+// Open connects to the database, brings its tables up to date and makes sure that they belong to the log. The error is
+// one sentence that says what to do.
+func Open(ctx context.Context, cfg Config) (*ReadModel, error) {
+	if cfg.ReadWait == 0 {
+		cfg.ReadWait = 5 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(ctx, openPatience)
+	defer cancel()
+	db, err := openDatabase(ctx, cfg.URL)
+	if err != nil {
+		return nil, err
+	}
+	m := &ReadModel{cfg: cfg, db: db, waiters: waiters{byAccount: map[string]map[chan struct{}]struct{}{}}}
+	if err := m.prepare(ctx); err != nil {
+		_ = db.close()
+		return nil, db.explain(err)
+	}
+	return m, nil
+}
+
+func (m *ReadModel) prepare(ctx context.Context) error {
+	if err := m.migrate(ctx); err != nil {
+		return err
+	}
+	return m.claim(ctx)
+}
+
+// claim binds an unused database to the log, and refuses one that is bound to another.
+func (m *ReadModel) claim(ctx context.Context) error {
+	_, err := m.db.write.NewRaw("INSERT INTO meta (name, value) VALUES ('log_id', ?) ON CONFLICT (name) DO NOTHING", m.cfg.LogID).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("recording the log's id: %w", err)
+	}
+	var owner string
+	if err := m.db.write.NewRaw("SELECT value FROM meta WHERE name = 'log_id'").Scan(ctx, &owner); err != nil {
+		return fmt.Errorf("reading the log's id: %w", err)
+	}
+	if owner != m.cfg.LogID {
+		return setupError{fmt.Sprintf("the database %s belongs to log %s and not to log %s: name an empty database, or the log it belongs to",
+			m.db.name, owner, m.cfg.LogID)}
+	}
+	return nil
+}
+
+// Close ends all connections. Queries still running fail.
+func (m *ReadModel) Close() error { return m.db.close() }
+
+// Ping asks the database for a sign of life, a bounded time. It refuses with UNAVAILABLE.
+func (m *ReadModel) Ping(ctx context.Context) error {
+	bounded, cancel := context.WithTimeout(ctx, pingPatience)
+	defer cancel()
+	return m.readError(ctx, m.db.read.PingContext(bounded))
+}
+
+// readError turns a failed read into what clients may see, and logs the cause once per change.
+func (m *ReadModel) readError(ctx context.Context, err error) error {
+	if err == nil {
+		if m.readTrouble.Load() != nil && m.readTrouble.Swap(nil) != nil {
+			m.cfg.Logger.Info("the read model answers again")
+		}
+		return nil
+	}
+	if ctx.Err() != nil { // The caller's own end, not the read model's fault.
+		return ctx.Err()
+	}
+	text := err.Error()
+	if last := m.readTrouble.Swap(&text); last == nil || *last != text {
+		m.cfg.Logger.Error("the read model cannot be read", "error", err)
+	}
+	return domain.Refuse(domain.Unavailable, "", "the read model cannot be reached at the moment; try again")
+}

@@ -1,0 +1,115 @@
+package projector
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"daybook/internal/testenv"
+)
+
+func open(url, logID string) (*ReadModel, error) {
+	return Open(context.Background(), Config{URL: url, LogID: logID, Clock: time.Now, Logger: testenv.Logger()})
+}
+
+func TestNodesMayStartAtOnce(t *testing.T) {
+	testenv.EachDatabase(t, func(t *testing.T, url string) {
+		var wg sync.WaitGroup
+		for range 6 {
+			wg.Go(func() {
+				m, err := open(url, "log-1")
+				if err != nil {
+					t.Errorf("opening beside others: %v", err)
+					return
+				}
+				if err := m.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
+func TestDatabaseOfAnotherLogIsRefused(t *testing.T) {
+	testenv.EachDatabase(t, func(t *testing.T, url string) {
+		openModel(t, url)
+		m, err := open(url, "log-2")
+		if err == nil {
+			_ = m.Close()
+			t.Fatal("it was opened")
+		}
+		mustSay(t, err, "belongs to log log-1 and not to log log-2: name an empty database")
+	})
+}
+
+func TestDatabaseOfANewerVersionIsRefused(t *testing.T) {
+	testenv.EachDatabase(t, func(t *testing.T, url string) {
+		m := openModel(t, url)
+		execute(t, m, "INSERT INTO schema_migrations (number, name, applied_at) VALUES (99, 'x', 0)")
+		_, err := open(url, "log-1")
+		mustSay(t, err, "start the newer one")
+	})
+}
+
+func TestUnusableDatabaseSaysWhatToDo(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "missing", "x.db")
+	noDatabase := filepath.Join(t.TempDir(), "x.db")
+	if err := os.WriteFile(noDatabase, []byte(strings.Repeat("this is no database ", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for url, want := range map[string]string{
+		"mysql://host/name":      "must be postgres://",
+		"":                       "must be postgres://",
+		"sqlite://relative.db":   "write it as sqlite:///absolute/path.db",
+		"postgres://a:secret@:x": "write it as postgres://",
+		"postgres://a:secret@127.0.0.1:1/x?connect_timeout=2": "start the server or correct the address",
+		"sqlite://" + missing:    "make its directory exist and writable",
+		"sqlite://" + noDatabase: "let nothing but a database be there",
+	} {
+		m, err := open(url, "log-1")
+		if err == nil {
+			_ = m.Close()
+			t.Errorf("%s was opened", url)
+			continue
+		}
+		mustSay(t, err, want)
+	}
+}
+
+func TestDatabaseWithoutRightsSaysWhatToDo(t *testing.T) {
+	url := testenv.Postgres(t)
+	admin := openModel(t, url) // Any connection will do.
+	user := "user_" + strings.ToLower(filepath.Base(t.TempDir())) + strings.ReplaceAll(time.Now().Format("150405.000000"), ".", "")
+	for _, statement := range []string{"CREATE SCHEMA locked", "CREATE ROLE " + user + " LOGIN PASSWORD 'x'", "GRANT USAGE ON SCHEMA locked TO " + user} {
+		if _, err := admin.db.write.ExecContext(context.Background(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		if _, err := admin.db.write.ExecContext(context.Background(), "DROP OWNED BY "+user+"; DROP ROLE "+user); err != nil {
+			t.Error(err)
+		}
+	})
+	begin, end := strings.Index(url, "//")+2, strings.Index(url, "@")
+	for schema, want := range map[string]string{"locked": "grant its user CREATE on the schema", "public": "grant its user CREATE on the schema"} {
+		_, err := open(url[:begin]+user+":x"+url[end:]+"&search_path="+schema, "log-1")
+		mustSay(t, err, want)
+	}
+}
+
+// mustSay checks an operator's error: one line that says what to do and keeps the password to itself.
+func mustSay(t *testing.T, err error, want string) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("no error, want one that says %q", want)
+		return
+	}
+	if text := err.Error(); !strings.Contains(text, want) || strings.Contains(text, "secret") || strings.Contains(text, "\n") {
+		t.Errorf("it says %q, want %q on one line", text, want)
+	}
+}

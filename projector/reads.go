@@ -1,0 +1,228 @@
+package projector
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/shopspring/decimal"
+	"github.com/uptrace/bun"
+
+	"daybook/domain"
+	"daybook/domain/account"
+	"daybook/domain/money"
+	"daybook/domain/transaction"
+)
+
+// What another node writes is noticed by asking again, at growing intervals.
+const (
+	firstPoll = 5 * time.Millisecond
+	lastPoll  = 250 * time.Millisecond
+)
+
+// maxPage bounds a page whatever is asked for.
+const maxPage = 1000
+
+// Account returns the account, or the zero State when there is none. With atLeast above zero it waits until the read
+// model has that version; READ_TIMEOUT when it does not in time. A read model that cannot be reached is UNAVAILABLE,
+// here and below; a context that ends is its error.
+func (m *ReadModel) Account(ctx context.Context, id string, atLeast int64) (account.State, error) {
+	if atLeast <= 0 {
+		var s account.State
+		err := m.query(ctx, func(ctx context.Context) (err error) { s, err = m.account(ctx, id); return err })
+		return existing(s), err
+	}
+	news, done, err := m.waiters.register(id)
+	if err != nil {
+		return account.State{}, err
+	}
+	defer done()
+	deadline := time.NewTimer(m.cfg.ReadWait)
+	defer deadline.Stop()
+	for pause := firstPoll; ; pause = min(2*pause, lastPoll) {
+		var s account.State
+		err := m.query(ctx, func(ctx context.Context) (err error) { s, err = m.account(ctx, id); return err })
+		if err != nil || s.Version >= atLeast {
+			return existing(s), err
+		}
+		poll := time.NewTimer(pause)
+		select {
+		case <-news:
+		case <-poll.C:
+		case <-ctx.Done():
+			poll.Stop()
+			return account.State{}, ctx.Err()
+		case <-deadline.C:
+			poll.Stop()
+			return account.State{}, domain.Refuse(domain.ReadTimeout, "atLeastVersion",
+				"the account has not reached this version in time; try again, or ask for a lower one")
+		}
+		poll.Stop()
+	}
+}
+
+// existing hides what is known of an account that was not created.
+func existing(s account.State) account.State {
+	if !s.Exists() {
+		return account.State{}
+	}
+	return s
+}
+
+func (m *ReadModel) account(ctx context.Context, id string) (account.State, error) {
+	var row accountRow
+	switch err := m.db.read.NewSelect().Model(&row).Where("id = ?", id).Scan(ctx); {
+	case errors.Is(err, sql.ErrNoRows):
+		return account.State{}, nil
+	case err != nil:
+		return account.State{}, err
+	}
+	return row.state()
+}
+
+// Accounts returns a page of accounts.
+func (m *ReadModel) Accounts(ctx context.Context, q AccountsQuery) (AccountsPage, error) {
+	first := bounds(q.First)
+	var rows []accountRow
+	err := m.query(ctx, func(ctx context.Context) error {
+		find := m.db.read.NewSelect().Model(&rows).Where("status IS NOT NULL").Order("id").Limit(int64(first) + 1)
+		if q.After != "" {
+			find.Where("id > ?", q.After)
+		}
+		if q.OwnerID != "" {
+			find.Where("owner_id = ?", q.OwnerID)
+		}
+		if q.Currency != "" {
+			find.Where("currency = ?", string(q.Currency))
+		}
+		// The conditions of the partial indexes are spelled out, so that SQLite sees that they hold.
+		if q.Status != "" {
+			find.Where("status = ?", string(q.Status))
+		}
+		if q.Status != "" && q.Status != account.Active {
+			find.Where("status <> 'ACTIVE'")
+		}
+		if q.Type != "" {
+			find.Where("type = ?", string(q.Type))
+		}
+		if q.Type != "" && q.Type != account.User {
+			find.Where("type <> 'USER'")
+		}
+		return find.Scan(ctx)
+	})
+	if err != nil {
+		return AccountsPage{}, err
+	}
+	page := AccountsPage{More: len(rows) > first}
+	for i := range rows[:min(len(rows), first)] {
+		s, err := rows[i].state()
+		if err != nil {
+			return AccountsPage{}, m.readError(ctx, err)
+		}
+		page.Accounts = append(page.Accounts, s)
+	}
+	return page, nil
+}
+
+// Transaction returns the transaction, or the zero State when there is none.
+func (m *ReadModel) Transaction(ctx context.Context, id string) (s transaction.State, err error) {
+	err = m.query(ctx, func(ctx context.Context) error {
+		var row transactionRow
+		switch err := m.db.read.NewSelect().Model(&row).Where("id = ?", id).Scan(ctx); {
+		case errors.Is(err, sql.ErrNoRows):
+			return nil
+		case err != nil:
+			return err
+		}
+		s, err = row.state()
+		return err
+	})
+	return s, err
+}
+
+// BalanceAt returns the balance after the last event at or before the moment; not valid before the account was created.
+func (m *ReadModel) BalanceAt(ctx context.Context, accountID string, at time.Time) (balance decimal.NullDecimal, err error) {
+	err = m.query(ctx, func(ctx context.Context) error {
+		var text sql.NullString
+		switch err := balanceQuery(m.db.read, accountID, at).Scan(ctx, &text); {
+		case errors.Is(err, sql.ErrNoRows):
+			return nil
+		case err != nil || !text.Valid:
+			return err
+		}
+		d, err := money.ParseTrusted(text.String)
+		balance = decimal.NewNullDecimal(d)
+		return err
+	})
+	if err != nil {
+		return decimal.NullDecimal{}, err
+	}
+	return balance, nil
+}
+
+// balanceQuery is one seek in account_events_by_time.
+func balanceQuery(db *bun.DB, accountID string, at time.Time) *bun.SelectQuery {
+	return db.NewSelect().Model((*eventRow)(nil)).Column("balance").
+		Where("account_id = ?", accountID).Where("at <= ?", at.UnixMilli()).Order("at DESC", "version DESC").Limit(1)
+}
+
+// Changes returns a page of an account's changes, oldest first.
+func (m *ReadModel) Changes(ctx context.Context, q ChangesQuery) (ChangesPage, error) {
+	first := bounds(q.First)
+	var rows []eventRow
+	err := m.query(ctx, func(ctx context.Context) error {
+		find := m.db.read.NewSelect().Model(&rows).Where("account_id = ?", q.AccountID).
+			Where("event_type = ?", (*account.BalanceChanged)(nil).EventType()).Where("version > ?", q.AfterVersion).Limit(int64(first) + 1)
+		if q.From.IsZero() && q.To.IsZero() {
+			return find.Order("version").Scan(ctx)
+		}
+		return m.between(find, q).Scan(ctx)
+	})
+	if err != nil {
+		return ChangesPage{}, err
+	}
+	page := ChangesPage{More: len(rows) > first}
+	for i := range rows[:min(len(rows), first)] {
+		change, err := rows[i].change()
+		if err != nil {
+			return ChangesPage{}, m.readError(ctx, err)
+		}
+		page.Changes = append(page.Changes, Change{
+			AccountID: rows[i].AccountID, Version: rows[i].Version, Timestamp: moment(rows[i].At), BalanceChanged: change,
+		})
+	}
+	return page, nil
+}
+
+// between bounds the moments. Times never decrease with versions, so both orders are one, and the index by time gives
+// the page without passing over what lies outside it.
+func (m *ReadModel) between(find *bun.SelectQuery, q ChangesQuery) *bun.SelectQuery {
+	find.Order("at", "version")
+	if !q.From.IsZero() {
+		find.Where("at >= ?", ceilMilli(q.From))
+	}
+	if !q.To.IsZero() {
+		find.Where("at < ?", ceilMilli(q.To))
+	}
+	if q.AfterVersion > 0 {
+		last := m.db.read.NewSelect().Model((*eventRow)(nil)).Column("at").Where("account_id = ?", q.AccountID).
+			Where("version <= ?", q.AfterVersion).Order("version DESC").Limit(1)
+		find.Where("at >= coalesce((?), 0)", last)
+	}
+	return find
+}
+
+// ceilMilli is the first whole millisecond that is not before t: events have whole ones.
+func ceilMilli(t time.Time) int64 {
+	return t.Add(time.Millisecond - time.Nanosecond).UnixMilli()
+}
+
+func bounds(first int) int { return max(0, min(first, maxPage)) }
+
+// query runs a read within a bounded time and presents its error.
+func (m *ReadModel) query(ctx context.Context, read func(ctx context.Context) error) error {
+	bounded, cancel := context.WithTimeout(ctx, m.cfg.ReadWait)
+	defer cancel()
+	return m.readError(ctx, read(bounded))
+}
