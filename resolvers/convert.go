@@ -6,6 +6,7 @@ import (
 	"daybook/domain/transaction"
 	"daybook/graph/model"
 	"daybook/graph/scalar"
+	"daybook/projector"
 
 	"github.com/shopspring/decimal"
 )
@@ -40,6 +41,25 @@ func transactionModel(s *transaction.State) *model.Transaction {
 		t.FailureCode = &s.FailureCode
 	}
 	return t
+}
+
+func changeModel(c *projector.Change) *model.BalanceChange {
+	return &model.BalanceChange{
+		AccountID: c.AccountID, Version: c.Version, PreviousBalance: amount(c.PreviousBalance, c.Currency),
+		NewBalance: amount(c.NewBalance, c.Currency), ChangeAmount: amount(c.ChangeAmount, c.Currency),
+		ChangeType: c.ChangeType, SignedAmount: amount(c.SignedAmount(), c.Currency), Currency: c.Currency, Reason: c.Reason,
+		TransactionID: c.TransactionID, TransactionType: c.TransactionType, CounterpartyID: c.CounterpartyID,
+		Timestamp: c.Timestamp,
+	}
+}
+
+func changedModel(c projector.Change) *model.BalanceChanged {
+	return &model.BalanceChanged{
+		AccountID: c.AccountID, Version: c.Version, PreviousBalance: amount(c.PreviousBalance, c.Currency),
+		NewBalance: amount(c.NewBalance, c.Currency), ChangeAmount: amount(c.ChangeAmount, c.Currency),
+		ChangeType: c.ChangeType, SignedAmount: amount(c.SignedAmount(), c.Currency), Currency: c.Currency, Reason: c.Reason,
+		TransactionID: c.TransactionID, Timestamp: c.Timestamp,
+	}
 }
 
 func amount(d decimal.Decimal, c money.Currency) scalar.Decimal {

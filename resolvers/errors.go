@@ -108,8 +108,9 @@ func parserError(e *gqlerror.Error) (domain.Code, string, bool) {
 		return domain.BadUserInput, e.Message, true
 	case domain.QueryTooCostly, domain.Overloaded, domain.Unavailable, domain.Internal:
 		return domain.Code(code), e.Message, true
+	default: // The others come as refusals only.
+		return "", "", false
 	}
-	return "", "", false
 }
 
 // internal logs what must not be shown and says under which id.

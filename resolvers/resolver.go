@@ -12,6 +12,7 @@ import (
 	"daybook/domain/transaction"
 	"daybook/engine"
 	"daybook/projector"
+	"daybook/projector/live"
 )
 
 // Resolver holds what the resolvers work with. Every field is required.
@@ -50,22 +51,8 @@ type Reads interface {
 type Live interface {
 	// Changes begins a feed of an account's changes: those after the given version, or those to come when it is nil.
 	// Refusals: ACCOUNT_NOT_FOUND, BAD_USER_INPUT (a version the account does not have yet), OVERLOADED, UNAVAILABLE.
-	Changes(ctx context.Context, accountID string, after *int64) (ChangeFeed, error)
+	Changes(ctx context.Context, accountID string, after *int64) (*live.ChangeFeed, error)
 	// Transaction begins a feed of a transaction's states: the present one, then each new one.
 	// Refusals: TRANSACTION_NOT_FOUND, OVERLOADED, UNAVAILABLE.
-	Transaction(ctx context.Context, id string) (TransactionFeed, error)
-}
-
-// ChangeFeed gives an account's changes in order, none missing, none twice.
-type ChangeFeed interface {
-	// Next waits for the next change. It ends with the context's error, or a *domain.Refusal.
-	Next(ctx context.Context) (projector.Change, error)
-	Close()
-}
-
-// TransactionFeed gives a transaction's states in order.
-type TransactionFeed interface {
-	// Next waits for the next state. After a final one it ends with io.EOF.
-	Next(ctx context.Context) (transaction.State, error)
-	Close()
+	Transaction(ctx context.Context, id string) (*live.TransactionFeed, error)
 }

@@ -10,16 +10,15 @@ import (
 	"daybook/graph"
 	"daybook/graph/model"
 	"daybook/graph/scalar"
-	"fmt"
 	"time"
 )
 
 func (r *accountResolver) Balance(ctx context.Context, obj *model.Account, at *time.Time) (*scalar.Decimal, error) {
-	panic(fmt.Errorf("not implemented: Balance - balance"))
+	return r.balance(ctx, obj, at)
 }
 
 func (r *accountResolver) Changes(ctx context.Context, obj *model.Account, from *time.Time, to *time.Time, first *int64, after *string) (*model.BalanceChangeConnection, error) {
-	panic(fmt.Errorf("not implemented: Changes - changes"))
+	return r.changes(ctx, obj, from, to, first, after)
 }
 
 func (r *mutationResolver) CreateAccount(ctx context.Context, input model.CreateAccountInput) (*model.CreateAccountPayload, error) {
@@ -43,23 +42,23 @@ func (r *mutationResolver) ChangeAccountLimits(ctx context.Context, input model.
 }
 
 func (r *queryResolver) Account(ctx context.Context, id string, atLeastVersion *int64) (*model.Account, error) {
-	panic(fmt.Errorf("not implemented: Account - account"))
+	return r.account(ctx, id, atLeastVersion)
 }
 
 func (r *queryResolver) Accounts(ctx context.Context, first *int64, after *string, filter *model.AccountFilter) (*model.AccountConnection, error) {
-	panic(fmt.Errorf("not implemented: Accounts - accounts"))
+	return r.accounts(ctx, first, after, filter)
 }
 
 func (r *queryResolver) Transaction(ctx context.Context, id string) (*model.Transaction, error) {
-	panic(fmt.Errorf("not implemented: Transaction - transaction"))
+	return r.transaction(ctx, id)
 }
 
 func (r *subscriptionResolver) BalanceChanged(ctx context.Context, accountID string, afterVersion *int64) (<-chan *model.BalanceChanged, error) {
-	panic(fmt.Errorf("not implemented: BalanceChanged - balanceChanged"))
+	return r.balanceChanged(ctx, accountID, afterVersion)
 }
 
 func (r *subscriptionResolver) TransactionUpdated(ctx context.Context, id string) (<-chan *model.Transaction, error) {
-	panic(fmt.Errorf("not implemented: TransactionUpdated - transactionUpdated"))
+	return r.transactionUpdated(ctx, id)
 }
 
 func (r *Resolver) Account() graph.AccountResolver { return &accountResolver{r} }

@@ -1,0 +1,211 @@
+package live
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"daybook/domain"
+	"daybook/domain/account"
+	"daybook/eventstore"
+	"daybook/projector"
+)
+
+// A subscriber that is behind looks into the history again after pauses that grow between these.
+const (
+	firstPause   = 2 * time.Millisecond
+	longestPause = 250 * time.Millisecond
+)
+
+// ChangeFeed gives an account's changes in order, none missing, none twice. It is for one goroutine.
+//
+// Its place is a version. What comes next is taken from the account's recent events where they reach back to that
+// place, and from the read model where they do not: at the start of a feed that resumes, and whenever the subscriber
+// was too slow. The versions of an account's events have no gaps, so the two cannot be joined wrongly.
+type ChangeFeed struct {
+	feed    *Feed
+	id      string
+	watched *watched
+	// at is the last moment that this subscriber arrived at.
+	at *moment
+
+	// seen is the version up to which all was given out.
+	seen int64
+	// known is a version that the account has, whether or not it was published since.
+	known int64
+
+	// page is what was read from the history and not given out; with its end all is given out up to pageEnd.
+	page    []projector.Change
+	pageEnd int64
+	// projected is a version that the read model has.
+	projected int64
+	behind    pauses
+}
+
+// Changes begins a feed of an account's changes: those after the given version, or those to come when it is nil.
+// Refusals: ACCOUNT_NOT_FOUND, BAD_USER_INPUT for a version that is negative or that the account does not have yet,
+// OVERLOADED. Close the feed when it is of no more use.
+func (f *Feed) Changes(ctx context.Context, accountID string, after *int64) (*ChangeFeed, error) {
+	var from int64
+	if after != nil {
+		from = *after
+	}
+	if from < 0 {
+		return nil, domain.Refuse(domain.BadUserInput, "afterVersion", "afterVersion must not be negative; give the last version you saw, or 0 for all")
+	}
+	if err := f.enter(); err != nil {
+		return nil, err
+	}
+	c := &ChangeFeed{feed: f, id: accountID, watched: f.accounts.watch(accountID)}
+	c.resetPauses()
+	state, err := f.present(ctx, accountID, from)
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	c.known, c.seen = state.Version, state.Version
+	if after != nil {
+		c.seen = from
+	}
+	return c, nil
+}
+
+// present returns the account's state, which must have the version. A node that only follows the account's partition
+// can be a moment behind what the client saw elsewhere, so it waits before it refuses.
+func (f *Feed) present(ctx context.Context, id string, version int64) (account.State, error) {
+	partition := eventstore.PartitionOf(id, f.cfg.Partitions)
+	waits := newPauses(firstPause, longestPause, f.cfg.FollowWait)
+	for {
+		owned := slices.Contains(f.cfg.Accounts.Owned(), partition)
+		state, err := f.cfg.Accounts.Account(id)
+		if err != nil {
+			return state, fmt.Errorf("looking up an account to watch: %w", err)
+		}
+		if state.Exists() && state.Version >= version {
+			return state, nil
+		}
+		if !owned && waits.wait(ctx) {
+			continue
+		}
+		switch {
+		case ctx.Err() != nil:
+			return state, ctx.Err()
+		case !state.Exists():
+			return state, domain.Refuse(domain.AccountNotFound, "accountId", "no account has this id; create it first or correct the id")
+		}
+		return state, domain.Refuse(domain.BadUserInput, "afterVersion",
+			"the account is at version %d; afterVersion must not be above it", state.Version)
+	}
+}
+
+// Next waits for the next change. It ends with the context's error, or with a *domain.Refusal: UNAVAILABLE when the
+// history cannot be read or does not go on in time. The feed can then be resumed after the last version it gave.
+func (c *ChangeFeed) Next(ctx context.Context) (projector.Change, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return projector.Change{}, err
+		}
+		if change, ok := c.fromPage(); ok {
+			return change, nil
+		}
+		m := c.watched.now.Load()
+		if change, found := m.after(c.seen); found {
+			c.seen++
+			c.resetPauses()
+			if change != nil {
+				return *change, nil
+			}
+			continue
+		}
+		if c.seen < max(c.known, m.last) {
+			if err := c.readHistory(ctx); err != nil {
+				return projector.Change{}, err
+			}
+			continue
+		}
+		if c.at != m {
+			c.at = m
+			c.watched.arrive(m)
+		}
+		select {
+		case <-m.over:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// Close lets go of what the feed holds. It is for once, and after Next has returned.
+func (c *ChangeFeed) Close() {
+	c.feed.accounts.unwatch(c.watched, c.at)
+	c.feed.leave()
+}
+
+// fromPage gives out what was read from the history.
+func (c *ChangeFeed) fromPage() (projector.Change, bool) {
+	for len(c.page) > 0 {
+		change := c.page[0]
+		c.page = c.page[1:]
+		if change.Version > c.seen {
+			c.seen = change.Version
+			return change, true
+		}
+	}
+	c.page = nil
+	c.seen = max(c.seen, c.pageEnd)
+	return projector.Change{}, false
+}
+
+// readHistory reads the next page, or pauses when the read model has nothing new yet.
+func (c *ChangeFeed) readHistory(ctx context.Context) error {
+	err := c.feed.read(ctx, func() error { return c.readPage(ctx) })
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil && !passing(err):
+		return fmt.Errorf("reading the changes of an account: %w", err)
+	case err == nil && c.hasMore():
+		c.resetPauses()
+		return nil
+	}
+	if !c.behind.wait(ctx) && ctx.Err() == nil {
+		return domain.Refuse(domain.Unavailable, "",
+			"the history needed to go on is not available; subscribe again later with afterVersion %d", c.seen)
+	}
+	return ctx.Err()
+}
+
+// hasMore tells whether the page takes the feed on. It counts on nothing: a page that does not must not be asked for
+// again and again without a pause.
+func (c *ChangeFeed) hasMore() bool {
+	return c.pageEnd > c.seen || (len(c.page) > 0 && c.page[len(c.page)-1].Version > c.seen)
+}
+
+func (c *ChangeFeed) readPage(ctx context.Context) error {
+	if c.projected <= c.seen {
+		state, err := c.feed.cfg.History.Account(ctx, c.id, 0)
+		if err != nil {
+			return err
+		}
+		c.projected = state.Version
+	}
+	if c.projected <= c.seen {
+		return nil
+	}
+	page, err := c.feed.cfg.History.Changes(ctx, projector.ChangesQuery{
+		AccountID: c.id, AfterVersion: c.seen, First: c.feed.cfg.PageSize,
+	})
+	if err != nil {
+		return err
+	}
+	c.page = page.Changes
+	if !page.More {
+		// The version was read before the page, so the page lacks no change up to it.
+		c.pageEnd = c.projected
+	}
+	return nil
+}
+
+func (c *ChangeFeed) resetPauses() {
+	c.behind = newPauses(firstPause, longestPause, c.feed.cfg.Patience)
+}

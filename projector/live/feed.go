@@ -1,0 +1,171 @@
+// Package live feeds subscriptions: what the log brings is handed to those who watch it, and whoever is slow or resumes
+// is brought up to it from the read model. Nothing is lost, nothing is sent twice, and nobody slows another.
+package live
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"daybook/domain"
+	"daybook/domain/account"
+	"daybook/domain/transaction"
+	"daybook/eventstore"
+	"daybook/projector"
+)
+
+// Log is what the feed needs of the cluster; package eventstore/kafka provides it.
+type Log interface {
+	OpenReader(topic string, partition int32) (eventstore.Reader, error)
+	// EndOffset is the offset that the next record will have.
+	EndOffset(topic string, partition int32) (int64, error)
+}
+
+// Accounts is the state of accounts as far as this node has followed the log; the engine provides it.
+type Accounts interface {
+	// Account returns the zero State for an unknown account. An event is in it before it is published.
+	Account(id string) (account.State, error)
+	// Owned lists the partitions of which this node is the only writer, so that its state is the present one.
+	Owned() []int32
+}
+
+// History is what the feed needs of the read model. One that cannot be reached is a *domain.Refusal.
+type History interface {
+	// Account returns the zero State for an unknown account; the feed never asks to wait for a version.
+	Account(ctx context.Context, id string, atLeast int64) (account.State, error)
+	Changes(ctx context.Context, q projector.ChangesQuery) (projector.ChangesPage, error)
+	// Transaction returns the zero State for an unknown transaction.
+	Transaction(ctx context.Context, id string) (transaction.State, error)
+}
+
+// Config is what a feed works with. Everything down to Logger is required.
+type Config struct {
+	Log Log
+	// Partitions is the number of partitions of the event topics.
+	Partitions int32
+	Accounts   Accounts
+	History    History
+	Logger     *slog.Logger
+
+	// MaxSubscribers bounds the open feeds, of both kinds together. Default 20,000.
+	MaxSubscribers int
+	// Buffer is how many of a watched account's last events are kept for its subscribers. Default 256.
+	Buffer int
+	// PageSize is how many changes one look into the history brings. Default 100.
+	PageSize int
+	// HistoryReads bounds the looks into the history at the same time, so that a crowd that comes back after a restart
+	// leaves the read model to others. Default 8.
+	HistoryReads int
+	// Patience bounds the pauses, added up, in which a subscriber waits for the read model to go on. Default 30 s.
+	Patience time.Duration
+	// FollowWait bounds how long a node that only follows an account's partition waits for what a client has seen
+	// already on another node. Default 500 ms.
+	FollowWait time.Duration
+	// SettleWait bounds how long a transaction that the read model does not have yet is waited for. Default 2 s.
+	SettleWait time.Duration
+}
+
+// Feed hands events to subscribers. Its methods may be called from any goroutine.
+type Feed struct {
+	cfg          Config
+	subscribers  atomic.Int64
+	accounts     accounts
+	transactions transactions
+	reading      chan struct{}
+}
+
+// New makes a feed. Account events come through Publish, transaction events while Run runs.
+func New(cfg Config) *Feed {
+	cfg.MaxSubscribers = positiveOr(cfg.MaxSubscribers, 20_000)
+	cfg.Buffer = positiveOr(cfg.Buffer, 256)
+	cfg.PageSize = positiveOr(cfg.PageSize, 100)
+	cfg.HistoryReads = positiveOr(cfg.HistoryReads, 8)
+	cfg.Patience = positiveOr(cfg.Patience, 30*time.Second)
+	cfg.FollowWait = positiveOr(cfg.FollowWait, 500*time.Millisecond)
+	cfg.SettleWait = positiveOr(cfg.SettleWait, 2*time.Second)
+	f := &Feed{cfg: cfg, reading: make(chan struct{}, cfg.HistoryReads)}
+	f.accounts.init()
+	f.transactions.init()
+	return f
+}
+
+func positiveOr[T int | time.Duration](value, otherwise T) T {
+	if value > 0 {
+		return value
+	}
+	return otherwise
+}
+
+// Publish takes account events: every one of every partition, in the order of its partition, each after the state that
+// Accounts shows has it. It never waits for a subscriber, and costs next to nothing for accounts that nobody watches.
+func (f *Feed) Publish(_ int32, events []eventstore.Recorded) {
+	if f.accounts.watching.Load() == 0 {
+		return
+	}
+	for i := range events {
+		f.accounts.publish(&events[i].Event, f.cfg.Buffer)
+	}
+}
+
+// enter counts a subscriber in; leave counts it out.
+func (f *Feed) enter() error {
+	if f.subscribers.Add(1) > int64(f.cfg.MaxSubscribers) {
+		f.leave()
+		return domain.Refuse(domain.Overloaded, "", "too many subscriptions are open; try again later or on another node")
+	}
+	return nil
+}
+
+func (f *Feed) leave() { f.subscribers.Add(-1) }
+
+// read looks into the read model, one of a bounded number at a time.
+func (f *Feed) read(ctx context.Context, look func() error) error {
+	select {
+	case f.reading <- struct{}{}:
+		defer func() { <-f.reading }()
+		return look()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// passing tells whether a look into the read model may succeed when it is tried again.
+func passing(err error) bool {
+	var refusal *domain.Refusal
+	return errors.As(err, &refusal) && (refusal.Code == domain.Unavailable || refusal.Code == domain.ReadTimeout)
+}
+
+// pauses grow from try to try up to a longest one, and end when they add up to a total.
+type pauses struct {
+	next, longest, left time.Duration
+}
+
+func newPauses(first, longest, total time.Duration) pauses {
+	return pauses{next: first, longest: longest, left: total}
+}
+
+// take returns the next pause; false when none is left.
+func (p *pauses) take() (time.Duration, bool) {
+	pause := min(p.next, p.left)
+	p.left -= pause
+	p.next = min(2*p.next, p.longest)
+	return pause, pause > 0
+}
+
+// wait pauses; false when no pause is left, or with ctx ended.
+func (p *pauses) wait(ctx context.Context) bool {
+	pause, ok := p.take()
+	if !ok {
+		return false
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
