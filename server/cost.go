@@ -1,0 +1,141 @@
+package server
+
+import (
+	"encoding/json"
+
+	"github.com/vektah/gqlparser/v2/ast"
+)
+
+// What an operation costs: each field 1, one that asks the read model more, and what stands below a list as often as
+// the list may be long. A page of 100 accounts with a few plain fields costs some 600.
+const (
+	seekCost     = 5  // a look-up in the read model
+	pageCost     = 5  // a page of a list
+	mutationCost = 10 // a command
+
+	// A page's length is never taken as more: resolvers refuse what is above.
+	maxPage = 100
+	// usualPage is what a page holds when the length is neither given nor set by the schema.
+	usualPage = 20
+)
+
+// introspectionLists are how long the schema's own lists are taken to be.
+var introspectionLists = map[string]int{
+	"types": 50, "fields": 8, "args": 3, "inputFields": 6, "enumValues": 10, "directives": 6, "locations": 3,
+	"interfaces": 1, "possibleTypes": 1,
+}
+
+// pricing works out costs of a validated document that passed the guard, which bounds the selections it visits.
+type pricing struct {
+	limits    QueryLimits
+	variables map[string]any
+	// dynamic tells whether the cost depends on variables.
+	dynamic bool
+}
+
+// operation returns the cost, and the cost of introspection, each at most one above its limit.
+func (p *pricing) operation(op *ast.OperationDefinition) (cost, introspection int) {
+	return p.set(op.SelectionSet)
+}
+
+func (p *pricing) affordable(op *ast.OperationDefinition) bool {
+	cost, introspection := p.operation(op)
+	return cost <= p.limits.Cost && introspection <= p.limits.IntrospectionCost
+}
+
+func (p *pricing) set(set ast.SelectionSet) (cost, introspection int) {
+	for _, selection := range set {
+		var c, i int
+		switch it := selection.(type) {
+		case *ast.Field:
+			c, i = p.field(it)
+		case *ast.InlineFragment:
+			c, i = p.set(it.SelectionSet)
+		case *ast.FragmentSpread:
+			c, i = p.set(it.Definition.SelectionSet)
+		}
+		cost = min(cost+c, p.limits.Cost+1)
+		introspection = min(introspection+i, p.limits.IntrospectionCost+1)
+	}
+	return cost, introspection
+}
+
+func (p *pricing) field(f *ast.Field) (cost, introspection int) {
+	if f.Name == "__schema" || f.Name == "__type" {
+		return 1, p.introspection(f.SelectionSet)
+	}
+	below, introspection := p.set(f.SelectionSet)
+	return 1 + weight(f) + p.page(f)*below, introspection
+}
+
+func weight(f *ast.Field) int {
+	switch f.ObjectDefinition.Name {
+	case "Query":
+		return seekCost
+	case "Mutation":
+		return mutationCost
+	case "Account":
+		switch f.Name {
+		case "changes":
+			return pageCost
+		case "balance":
+			if f.Arguments.ForName("at") != nil {
+				return seekCost
+			}
+		}
+	}
+	return 0
+}
+
+// page is how many there may be of what stands below the field.
+func (p *pricing) page(f *ast.Field) int {
+	argument := f.Definition.Arguments.ForName("first")
+	if argument == nil {
+		return 1
+	}
+	value := f.Arguments.ForName("first")
+	if value == nil {
+		return length(argument.DefaultValue, nil)
+	}
+	if value.Value.Kind == ast.Variable {
+		p.dynamic = true
+		if _, given := p.variables[value.Value.Raw]; !given {
+			return length(argument.DefaultValue, nil)
+		}
+	}
+	return length(value.Value, p.variables)
+}
+
+func length(v *ast.Value, variables map[string]any) int {
+	value, err := v.Value(variables)
+	if err != nil {
+		return maxPage
+	}
+	n := int64(usualPage)
+	switch value := value.(type) {
+	case int64:
+		n = value
+	case json.Number:
+		if n, err = value.Int64(); err != nil {
+			n = maxPage
+		}
+	}
+	return int(max(0, min(n, maxPage)))
+}
+
+func (p *pricing) introspection(set ast.SelectionSet) int {
+	cost := 0
+	for _, selection := range set {
+		var c int
+		switch it := selection.(type) {
+		case *ast.Field:
+			c = 1 + max(1, introspectionLists[it.Name])*p.introspection(it.SelectionSet)
+		case *ast.InlineFragment:
+			c = p.introspection(it.SelectionSet)
+		case *ast.FragmentSpread:
+			c = p.introspection(it.Definition.SelectionSet)
+		}
+		cost = min(cost+c, p.limits.IntrospectionCost+1)
+	}
+	return cost
+}
