@@ -127,6 +127,7 @@ func (c *coordinator) urgent(events []eventstore.Recorded) bool {
 			if d.ChangeType == account.Debit && c.engine.partitionOf(d.CounterpartyID) != c.partition {
 				return true
 			}
+		default: // No other event sends a command.
 		}
 	}
 	return false
@@ -248,8 +249,9 @@ func transactionID(d eventstore.Data) string {
 		return d.TransactionID
 	case *account.CreditRefused:
 		return d.TransactionID
+	default:
+		return ""
 	}
-	return ""
 }
 
 func derivedID(cause, name string) string {

@@ -146,7 +146,11 @@ func (e *Engine) Execute(ctx context.Context, c Command) (Result, error) {
 		if r.abandon() {
 			return Result{}, domain.Refuse(domain.Unavailable, "", "nothing was done: the log did not answer in time; try again")
 		}
-		return Result{}, domain.Refuse(domain.OutcomeUnknown, "", "it is not known whether this was done; send it again with the same idempotency key")
+		select {
+		case <-r.done: // The answer came at the same moment.
+		default:
+			return Result{}, domain.Refuse(domain.OutcomeUnknown, "", "it is not known whether this was done; send it again with the same idempotency key")
+		}
 	}
 	if r.err != nil {
 		return Result{}, publicError(r.err)
@@ -214,11 +218,13 @@ func (e *Engine) settled(tx *transaction.State) error {
 // precheckCredit refuses a transfer whose credit is already known to be impossible. It rests on this node's copy of
 // the other partition: what may merely be late is let through, and settled by the destination's owner.
 func (e *Engine) precheckCredit(partition int32, id string, m account.Movement) error {
+	// Asked first: the copy read afterwards is complete if this node owned the partition before.
+	owned := e.partitions[partition].owned.Load()
 	state, err := e.store.Account(partition, id)
 	if err != nil {
 		return errStore{err}
 	}
-	if !state.Exists() && !e.partitions[partition].owned.Load() {
+	if !state.Exists() && !owned {
 		return nil
 	}
 	_, err = account.DecideCredit(state, m)
@@ -236,50 +242,4 @@ func (e *Engine) publish(partition int32, events []eventstore.Recorded) {
 	if e.cfg.Publish != nil {
 		e.cfg.Publish(partition, events)
 	}
-}
-
-// readSteps passes the command topic on to the owner until ctx ends.
-func (e *Engine) readSteps(ctx context.Context, partition int32, from int64, to chan<- stepBatch) {
-	reader, err := e.log.OpenReader(eventstore.AccountCommands, partition)
-	if err != nil {
-		e.cfg.Logger.Error("commands cannot be read", "partition", partition, "error", err)
-		return
-	}
-	defer reader.Close() //nolint:errcheck // Nothing was written.
-	for ctx.Err() == nil {
-		chunk, err := reader.Read(ctx, from, pollWait)
-		if errors.Is(err, eventstore.ErrOffsetGone) {
-			// Commands are kept a week; the owner's position is older. What is gone was carried out long ago.
-			from, err = e.log.StartOffset(eventstore.AccountCommands, partition)
-		}
-		if err != nil {
-			if ctx.Err() == nil {
-				e.cfg.Logger.Warn("commands wait; trying again", "partition", partition, "error", err)
-				sleep(ctx, retryMax/4)
-			}
-			continue
-		}
-		if chunk.Next == from {
-			continue
-		}
-		from = chunk.Next
-		select {
-		case to <- e.decodeSteps(partition, chunk):
-		case <-ctx.Done():
-		}
-	}
-}
-
-func (e *Engine) decodeSteps(partition int32, chunk eventstore.Chunk) stepBatch {
-	s := stepBatch{next: chunk.Next}
-	for i := range chunk.Messages {
-		c, err := eventstore.DecodeCommand(&chunk.Messages[i])
-		if err != nil || e.partitionOf(c.AccountID) != partition {
-			e.cfg.Logger.Error("a command is unreadable or misplaced and is passed over", "partition", partition,
-				"offset", chunk.Messages[i].Offset, "error", err)
-			continue
-		}
-		s.steps = append(s.steps, c)
-	}
-	return s
 }

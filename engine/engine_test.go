@@ -8,10 +8,11 @@ import (
 	"daybook/domain/account"
 	"daybook/domain/transaction"
 	"daybook/engine"
+	"daybook/internal/testenv"
 )
 
 func TestATopUpAnswersTheStateJustWritten(t *testing.T) {
-	n := startNode(t, startEmbedded(t), t.TempDir(), 0, 1, 2)
+	n := startNode(t, testenv.Embedded(t), t.TempDir(), all)
 	n.create("alice")
 	r := n.topUp("alice", "100.00", "k1")
 	if got := r.Account.Balance.StringFixed(2); got != "100.00" || r.Account.Version != 2 {
@@ -23,13 +24,13 @@ func TestATopUpAnswersTheStateJustWritten(t *testing.T) {
 }
 
 func TestTheSameKeyHasOneEffectAndOneAnswer(t *testing.T) {
-	dir, brokers := t.TempDir(), startEmbedded(t)
-	n := startNode(t, brokers, dir, 0, 1, 2)
+	dir, brokers := t.TempDir(), testenv.Embedded(t)
+	n := startNode(t, brokers, dir, all)
 	n.create("alice")
 	first := n.topUp("alice", "5.00", "k1")
 	n.topUp("alice", "7.00", "k2")
 	n.stop()
-	n = startNode(t, brokers, dir, 0, 1, 2)
+	n = startNode(t, brokers, dir, all)
 	again := n.topUp("alice", "5.00", "k1")
 	if again.Transaction.ID != first.Transaction.ID || again.Account.Version != first.Account.Version || !again.Account.Balance.Equal(first.Account.Balance) {
 		t.Fatalf("answered %+v, then %+v", first, again)
@@ -43,7 +44,7 @@ func TestTheSameKeyHasOneEffectAndOneAnswer(t *testing.T) {
 }
 
 func TestATransferCompletesWithinAndAcrossPartitions(t *testing.T) {
-	n := startNode(t, startEmbedded(t), t.TempDir(), 0, 1, 2)
+	n := startNode(t, testenv.Embedded(t), t.TempDir(), all)
 	source := inPartition(0, "source")
 	n.create(source)
 	n.topUp(source, "10.00", "k")
@@ -62,7 +63,7 @@ func TestATransferCompletesWithinAndAcrossPartitions(t *testing.T) {
 }
 
 func TestARefusedCreditGoesBackToItsSource(t *testing.T) {
-	n := startNode(t, startEmbedded(t), t.TempDir(), 0, 1, 2)
+	n := startNode(t, testenv.Embedded(t), t.TempDir(), all)
 	source, destination := inPartition(0, "source"), inPartition(1, "destination")
 	n.create(source)
 	n.topUp(source, "10.00", "k")
@@ -87,7 +88,7 @@ func TestARefusedCreditGoesBackToItsSource(t *testing.T) {
 }
 
 func TestARefusedCommandChangesNothing(t *testing.T) {
-	n := startNode(t, startEmbedded(t), t.TempDir(), 0, 1, 2)
+	n := startNode(t, testenv.Embedded(t), t.TempDir(), all)
 	n.create("alice")
 	n.create("bob")
 	wrong := int64(7)

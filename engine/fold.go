@@ -39,6 +39,7 @@ func legOf(d eventstore.Data) (transactionID string, kind store.LegKind, leg sto
 		}
 	case *account.CreditRefused:
 		return d.TransactionID, store.LegCredit, store.Leg{RefusalCode: string(d.Code)}, true
+	default:
 	}
 	return "", 0, store.Leg{}, false
 }

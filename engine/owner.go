@@ -38,8 +38,10 @@ type owner struct {
 	renewed   time.Time
 
 	// carry holds requests that the takeover found undecided; they come before the queue.
-	carry    []*request
-	steps    <-chan stepBatch
+	carry []*request
+	steps <-chan stepBatch
+	// rest is what of a run of steps did not fit the last batch.
+	rest     *stepBatch
 	inFlight []*batch
 	acks     chan ack
 	number   uint64
@@ -53,8 +55,13 @@ type owner struct {
 
 // stepBatch is a run of the command topic.
 type stepBatch struct {
-	steps []*eventstore.StepCommand
+	steps []step
 	next  int64
+}
+
+type step struct {
+	command *eventstore.StepCommand
+	offset  int64
 }
 
 type ack struct {
@@ -69,7 +76,7 @@ func (o *owner) run(ctx context.Context) error {
 	renewal := time.NewTicker(fenceRenewal)
 	defer renewal.Stop()
 	for {
-		if len(o.carry) > 0 && len(o.inFlight) < maxBatchesInFlight {
+		if (len(o.carry) > 0 || o.rest != nil) && len(o.inFlight) < maxBatchesInFlight {
 			if err := o.write(nil, nil); err != nil {
 				return err
 			}
@@ -101,7 +108,7 @@ func (o *owner) run(ctx context.Context) error {
 // write decides what waits as one batch and sends it.
 func (o *owner) write(first *request, steps *stepBatch) error {
 	now := o.engine.cfg.Clock().UTC().Truncate(time.Millisecond)
-	if now.Sub(o.renewed) > fenceTrust {
+	if o.stale(now) {
 		if first != nil {
 			o.carry = append(o.carry, first)
 		}
@@ -133,6 +140,13 @@ func (o *owner) write(first *request, steps *stepBatch) error {
 
 // gather decides the given command, then whatever else waits, within the bounds of a batch.
 func (o *owner) gather(b *batch, first *request, steps *stepBatch) error {
+	if o.rest != nil {
+		rest := o.rest
+		o.rest = nil
+		if err := o.takeSteps(b, rest); err != nil {
+			return err
+		}
+	}
 	if steps != nil {
 		if err := o.takeSteps(b, steps); err != nil {
 			return err
@@ -175,8 +189,15 @@ func (o *owner) takeRequest(b *batch, r *request) error {
 	return o.decide(b, r)
 }
 
+// takeSteps decides a run of steps, as many as fit the batch; the rest comes first in the next one.
 func (o *owner) takeSteps(b *batch, s *stepBatch) error {
-	for _, c := range s.steps {
+	for i, next := range s.steps {
+		if b.full() {
+			o.rest = &stepBatch{steps: s.steps[i:], next: s.next}
+			o.commandsDone = next.offset
+			return nil
+		}
+		c := next.command
 		err := o.decideStep(b, c)
 		if failed := (errStore{}); errors.As(err, &failed) {
 			return err
@@ -199,9 +220,14 @@ func (o *owner) settle(a ack) error {
 	if a.number != b.number {
 		return fmt.Errorf("answer %d came before answer %d", a.number, b.number)
 	}
+	if a.first < o.position.Next {
+		// Taken for a repeat of another batch: this one is not in the log.
+		return fmt.Errorf("a batch was answered with offset %d, and the log had come to %d", a.first, o.position.Next)
+	}
 	if err := o.store(b, a.first); err != nil {
 		return err
 	}
+	o.partition.progressed = true
 	o.inFlight = o.inFlight[1:]
 	o.finish(b)
 	// Batches without events wait only for those before them.
@@ -247,11 +273,19 @@ func (o *owner) finish(b *batch) {
 	}
 }
 
+// stale tells whether the brokers may have forgotten the fence. A wall clock that was set is no measure of its age.
+func (o *owner) stale(now time.Time) bool { return now.Round(0).Sub(o.renewed).Abs() > fenceTrust }
+
+// renew plants the fence anew. One that is stale is not renewed: who knows what was written since it was forgotten.
 func (o *owner) renew(ctx context.Context) error {
+	now := o.engine.cfg.Clock()
+	if o.stale(now) {
+		return errStale
+	}
 	if err := o.writer.Renew(ctx); err != nil {
 		return err
 	}
-	o.renewed = o.engine.cfg.Clock()
+	o.renewed = now
 	return nil
 }
 

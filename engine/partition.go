@@ -33,19 +33,23 @@ type partition struct {
 
 	mu       sync.Mutex
 	assigned bool
+	stopped  bool
 	turn     context.CancelFunc // ends the present turn as follower or owner
 
 	// What follows belongs to the partition's goroutine.
 	reader   eventstore.Reader
 	position store.Position
-	// marker is the last line this node ruled.
+	// marker is the last line this node ruled and read back, and ruled the time just before.
 	marker eventstore.Marker
+	ruled  time.Time
 	// pending are batches that an owner decided and did not see answered; awaited are their first events' ids.
 	pending []*batch
 	awaited map[string]*batch
 	// carry are requests to decide before the queue.
-	carry   []*request
-	lastErr atomic.Pointer[string]
+	carry []*request
+	// progressed tells that the present turn did more than begin.
+	progressed bool
+	lastErr    atomic.Pointer[string]
 }
 
 // assign hands the partition to this node, or takes it away.
@@ -69,7 +73,12 @@ func (p *partition) mine() bool {
 
 // submit queues a request; it is refused at once when the queue is full or the partition is not this node's.
 func (p *partition) submit(r *request) error {
-	if !p.mine() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopped {
+		return domain.Refuse(domain.Unavailable, "", "nothing was done: this node is stopping; try again elsewhere or later")
+	}
+	if !p.assigned {
 		return domain.Refuse(domain.Unavailable, "", "nothing was done: another node owns this account; try again there or later")
 	}
 	select {
@@ -83,12 +92,14 @@ func (p *partition) submit(r *request) error {
 // run takes turns as follower and owner until ctx ends.
 func (p *partition) run(ctx context.Context) error {
 	defer p.closeReader()
+	defer p.giveUp()
 	pause := retryMin
 	for ctx.Err() == nil {
 		var err error
 		if p.position, err = p.engine.store.Position(p.id); err != nil {
 			return err
 		}
+		p.progressed = false
 		turn, end := context.WithCancel(ctx)
 		p.mu.Lock()
 		p.turn = end
@@ -102,13 +113,15 @@ func (p *partition) run(ctx context.Context) error {
 		end()
 		var fatal *FatalError
 		if errors.As(err, &fatal) {
-			p.giveUp()
 			return err
 		}
 		if err == nil || ctx.Err() != nil {
 			pause = retryMin
 			p.lastErr.Store(nil)
 			continue
+		}
+		if p.progressed {
+			pause = retryMin
 		}
 		p.report(err)
 		if errors.Is(err, eventstore.ErrFenced) {
@@ -117,12 +130,14 @@ func (p *partition) run(ctx context.Context) error {
 		sleep(ctx, pause)
 		pause = min(2*pause, retryMax)
 	}
-	p.giveUp()
 	return nil
 }
 
-// giveUp answers everything that still waits when this node stops.
+// giveUp answers everything that still waits when this node stops; nothing can be queued from then on.
 func (p *partition) giveUp() {
+	p.mu.Lock()
+	p.stopped = true
+	p.mu.Unlock()
 	p.leaveOpen(errors.New("this node is stopping"))
 	p.refuseQueue("this node is stopping")
 }
@@ -157,6 +172,8 @@ func (p *partition) follow(ctx context.Context) error {
 		if err := p.apply(chunk); err != nil {
 			return err
 		}
+		p.lastErr.Store(nil)
+		p.progressed = true
 		p.refuseQueue("another node owns this account")
 	}
 	return nil
@@ -172,6 +189,7 @@ func (p *partition) own(ctx context.Context) error {
 		return err
 	}
 	p.owned.Store(true)
+	p.lastErr.Store(nil)
 	err = o.run(ctx)
 	p.owned.Store(false)
 	stop()
@@ -209,7 +227,7 @@ func (p *partition) newOwner(ctx context.Context) (*owner, func(), error) {
 	wg.Go(func() { e.readSteps(work, p.id, p.position.Progress.Commands, steps) })
 	o := &owner{
 		engine: e, partition: p, writer: writer, spec: newSpeculation(e.store, p.id), position: p.position,
-		renewed: e.cfg.Clock(), carry: p.carry, steps: steps, acks: make(chan ack, maxBatchesInFlight+1),
+		renewed: p.ruled, carry: p.carry, steps: steps, acks: make(chan ack, maxBatchesInFlight+1),
 		commandsDone: p.position.Progress.Commands, coordinated: &coordinator.position,
 		publish: func(events []eventstore.Recorded) {
 			coordinator.offer(events)

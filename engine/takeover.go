@@ -16,16 +16,28 @@ const settleTimeout = 15 * time.Second
 // requests of those that did not happen are decided anew.
 func (p *partition) takeOver(ctx context.Context) error {
 	began := p.engine.cfg.Clock()
+	// What is long written is read before the line is ruled: the last owner goes on meanwhile, and the fence is young.
+	end, err := p.engine.log.EndOffset(eventstore.AccountEvents, p.id)
+	if err != nil {
+		return err
+	}
+	if err := p.readUntil(ctx, end); err != nil {
+		return err
+	}
+	ruled := p.engine.cfg.Clock()
 	marker, err := p.engine.log.RuleLine(ctx, eventstore.AccountEvents, p.id)
 	if err != nil {
 		return err
 	}
-	p.marker, err = p.readTo(ctx, func(m eventstore.Marker) bool {
-		return m.ProducerID == marker.ProducerID && m.Epoch == marker.Epoch
+	// A broker that lost its memory of producers can hand out an epoch again: the line lies at the end or later.
+	found, err := p.readTo(ctx, func(m eventstore.Marker) bool {
+		return m.Offset >= end && m.ProducerID == marker.ProducerID && m.Epoch == marker.Epoch
 	})
 	if err != nil {
+		// p.marker stays that of the pending batches.
 		return err
 	}
+	p.marker, p.ruled = found, ruled
 	for _, r := range p.settlePending() {
 		if r.take() {
 			p.carry = append(p.carry, r)
@@ -33,6 +45,20 @@ func (p *partition) takeOver(ctx context.Context) error {
 	}
 	p.engine.cfg.Logger.Info("partition taken over", "partition", p.id, "epoch", marker.Epoch,
 		"offset", p.position.Next, "took", p.engine.cfg.Clock().Sub(began))
+	return nil
+}
+
+// readUntil applies the log up to an offset.
+func (p *partition) readUntil(ctx context.Context, offset int64) error {
+	for p.position.Next < offset {
+		chunk, err := p.read(ctx)
+		if err != nil {
+			return err
+		}
+		if err := p.apply(chunk); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -98,13 +124,13 @@ func (p *partition) settlePending() []*request {
 	return undone
 }
 
-// settleFenced gives the callers of a fenced owner definite answers: it reads the log past the new owner's line,
-// after which nothing of ours can follow.
+// settleFenced gives the callers of a fenced owner definite answers: it reads the log past a later line than the one
+// they were written behind, after which nothing of theirs can follow. A renewed line has the same epoch and is none.
 func (p *partition) settleFenced() {
 	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
 	defer cancel()
 	_, err := p.readTo(ctx, func(m eventstore.Marker) bool {
-		return m.Offset > p.marker.Offset && (m.ProducerID != p.marker.ProducerID || m.Epoch != p.marker.Epoch)
+		return m.Offset > p.marker.Offset && (m.ProducerID != p.marker.ProducerID || m.Epoch > p.marker.Epoch)
 	})
 	if err != nil {
 		p.leaveOpen(err)

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -62,11 +63,11 @@ const (
 //
 // There is no write-ahead log: after a crash the store holds an older but consistent state, and its offset says from
 // where to read on.
-func Open(dir string, logger pebble.Logger) (*Store, error) {
+func Open(dir string, log *slog.Logger) (*Store, error) {
 	cache := pebble.NewCache(cacheBytes)
 	defer cache.Unref()
 	opts := &pebble.Options{
-		Cache: cache, MemTableSize: memtableBytes, DisableWAL: true, Logger: logger,
+		Cache: cache, MemTableSize: memtableBytes, DisableWAL: true, Logger: bridge{log},
 		MemTableStopWritesThreshold: 4, L0CompactionThreshold: 4, L0StopWritesThreshold: 20,
 		FormatMajorVersion: pebble.FormatNewest,
 	}
@@ -78,6 +79,24 @@ func Open(dir string, logger pebble.Logger) (*Store, error) {
 		return nil, fmt.Errorf("opening the state store in %s (it can be deleted; it is rebuilt from the log): %w", dir, err)
 	}
 	return &Store{db: db}, nil
+}
+
+// bridge passes Pebble's log on. What it says in the course of its work is of interest to nobody but its authors.
+type bridge struct{ log *slog.Logger }
+
+// Infof implements pebble.Logger.
+func (b bridge) Infof(format string, args ...any) {
+	b.log.Debug("state store", "message", fmt.Sprintf(format, args...))
+}
+
+// Errorf implements pebble.Logger.
+func (b bridge) Errorf(format string, args ...any) {
+	b.log.Error("state store", "message", fmt.Sprintf(format, args...))
+}
+
+// Fatalf implements pebble.Logger, which does not return from it.
+func (b bridge) Fatalf(format string, args ...any) {
+	panic("the state store is damaged; delete its directory, and it is built again: " + fmt.Sprintf(format, args...))
 }
 
 // Close writes what is in memory to disk and closes the store.

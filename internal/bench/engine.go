@@ -58,7 +58,7 @@ func Raw(ctx context.Context, client *kafka.Client, partitions int32, callers in
 
 // Engine measures top-ups through the engine, each waiting for its answer.
 func Engine(ctx context.Context, client *kafka.Client, partitions int32, stateDir string, callers int, d time.Duration) (Result, error) {
-	s, err := store.Open(stateDir, nil)
+	s, err := store.Open(stateDir, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		return Result{}, err
 	}

@@ -64,11 +64,18 @@ func Embedded(t testing.TB) []string {
 	return b.Addresses()
 }
 
-// Kafka returns the addresses of Apache Kafka, after deleting every billing topic there. Tests that use it cannot run
-// beside one another.
+// Kafka returns the addresses of Apache Kafka, and deletes every billing topic there, now and when the test has ended.
+// Tests that use it cannot run beside one another.
 func Kafka(t testing.TB) []string {
 	t.Helper()
 	brokers := strings.Split(required(t, KafkaVariable, "Apache Kafka"), ",")
+	clearKafka(t, brokers)
+	t.Cleanup(func() { clearKafka(t, brokers) })
+	return brokers
+}
+
+func clearKafka(t testing.TB, brokers []string) {
+	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +86,6 @@ func Kafka(t testing.TB) []string {
 	if err := dropBillingTopics(ctx, client); err != nil {
 		t.Fatalf("clearing Kafka at %v: %v", brokers, err)
 	}
-	return brokers
 }
 
 func dropBillingTopics(ctx context.Context, client *kgo.Client) error {
