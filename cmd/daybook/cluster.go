@@ -1,0 +1,54 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+
+	"daybook/eventstore/embedded"
+	"daybook/eventstore/kafka"
+	"daybook/internal/datadir"
+)
+
+// cluster is the log that a command works on: an embedded broker or Apache Kafka, reached in the same way.
+type cluster struct {
+	client *kafka.Client
+	// broker is nil on Apache Kafka.
+	broker *embedded.Broker
+	// directory is the data directory: the broker's own lock, or one of ours.
+	directory io.Closer
+}
+
+// openCluster locks the data directory and connects to the log.
+func openCluster(cfg config, clientID string, log *slog.Logger) (*cluster, error) {
+	c := &cluster{}
+	brokers := cfg.Brokers
+	if cfg.embedded() {
+		broker, err := embedded.Open(cfg.DataDir, log)
+		if err != nil {
+			return nil, err
+		}
+		c.broker, c.directory, brokers = broker, broker, broker.Addresses()
+	} else {
+		lock, err := datadir.Acquire(cfg.DataDir)
+		if err != nil {
+			return nil, err
+		}
+		c.directory = lock
+	}
+	client, err := kafka.Open(kafka.Config{Brokers: brokers, ClientID: clientID, Logger: log})
+	if err != nil {
+		return nil, errors.Join(err, c.directory.Close())
+	}
+	c.client = client
+	return c, nil
+}
+
+// topics creates the topics that are missing and refuses those that would lose history.
+func (c *cluster) topics(cfg config) (int32, error) {
+	return c.client.EnsureTopics(kafka.TopicsConfig{Partitions: cfg.Partitions, ForeverOnly: c.broker != nil})
+}
+
+func (c *cluster) Close() error {
+	return errors.Join(c.client.Close(), c.directory.Close())
+}

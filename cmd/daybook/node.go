@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"daybook/console"
+	"daybook/engine"
+	"daybook/engine/store"
+	"daybook/eventstore"
+	"daybook/eventstore/kafka"
+	"daybook/internal/datadir"
+	"daybook/internal/ids"
+	"daybook/projector"
+	"daybook/projector/live"
+	"daybook/resolvers"
+	"daybook/server"
+)
+
+const (
+	// group hands out the partitions among the nodes of one cluster.
+	group = "daybook"
+	// openTimeout bounds what start-up waits for the database.
+	openTimeout = 30 * time.Second
+)
+
+// Main is one node: all parts of Daybook wired together. The program runs one; tests and benchmarks start their own.
+type Main struct {
+	cfg    config
+	log    *slog.Logger
+	clock  func() time.Time
+	nodeID string
+
+	cluster   *cluster
+	store     *store.Store
+	model     *projector.ReadModel
+	engine    *engine.Engine
+	projector *projector.Projector
+	feed      *live.Feed
+	server    *server.Server
+	listener  net.Listener
+	// joined tells that partitions were handed out, be it none to this node.
+	joined atomic.Bool
+}
+
+// NewMain makes a node; Open prepares it, Run runs it, Close ends it.
+func NewMain(cfg config, log *slog.Logger) *Main {
+	return &Main{cfg: cfg, log: log, clock: time.Now}
+}
+
+// Open takes hold of everything the node needs. On an error what was opened is closed again.
+func (m *Main) Open(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, m.Close())
+		}
+	}()
+	if m.listener, err = net.Listen("tcp", m.cfg.Listen); err != nil {
+		return fmt.Errorf("cannot listen on %s; choose another address with --%s: %w", m.cfg.Listen, flagListen, err)
+	}
+	if m.cluster, err = openCluster(m.cfg, "daybook", m.log); err != nil {
+		return err
+	}
+	if m.nodeID, err = datadir.NodeID(m.cfg.DataDir, ids.New); err != nil {
+		return err
+	}
+	partitions, err := m.cluster.topics(m.cfg)
+	if err != nil {
+		return err
+	}
+	logID, err := m.cluster.client.LogID()
+	if err != nil {
+		return err
+	}
+	if m.store, err = openState(filepath.Join(m.cfg.DataDir, "state"), logID, partitions, m.log); err != nil {
+		return err
+	}
+	if m.model, err = openModel(ctx, m.cfg, logID, m.log); err != nil {
+		return err
+	}
+	m.assemble(partitions)
+	if m.cluster.broker != nil {
+		all := make([]int32, partitions)
+		for p := range all {
+			all[p] = int32(p)
+		}
+		m.assign(all)
+	}
+	return nil
+}
+
+// openState opens the local state, which is thrown away when it was folded from another log.
+func openState(dir, logID string, partitions int32, log *slog.Logger) (*store.Store, error) {
+	s, err := store.Open(dir, log)
+	if err != nil {
+		return nil, err
+	}
+	known, err := s.LogID()
+	if err == nil && known != logID {
+		if known != "" {
+			log.Warn("the local state belongs to another log and is folded anew", "directory", dir)
+		}
+		for p := range partitions {
+			err = errors.Join(err, s.Reset(p))
+		}
+		if err == nil {
+			err = s.SetLogID(logID)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func openModel(ctx context.Context, cfg config, logID string, log *slog.Logger) (*projector.ReadModel, error) {
+	url, err := cfg.databaseURL()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	return projector.Open(ctx, projector.Config{URL: url, LogID: logID, Clock: time.Now, Logger: log})
+}
+
+// assemble wires the parts together.
+func (m *Main) assemble(partitions int32) {
+	client := m.cluster.client
+	cfg := engine.Config{
+		Partitions: partitions, Clock: m.clock, NewID: ids.New, Logger: m.log,
+		Publish: func(partition int32, events []eventstore.Recorded) { m.feed.Publish(partition, events) },
+	}
+	if m.cluster.broker != nil {
+		cfg.Admit = m.cluster.broker.Healthy
+	}
+	m.engine = engine.New(cfg, client, m.store)
+	m.feed = live.New(live.Config{
+		Log: client, Partitions: partitions, Accounts: m.engine, History: m.model, Logger: m.log,
+	})
+	m.projector = projector.NewProjector(projector.ProjectorConfig{
+		Log: client, Model: m.model, Partitions: partitions, Logger: m.log,
+	})
+	m.server = server.New(server.Config{
+		Resolver: &resolvers.Resolver{
+			Commands: m.engine, Reads: m.model, Live: m.feed, Now: m.clock, NewID: ids.New, Logger: m.log,
+		},
+		Console: console.Handler(), Ready: m.ready, Logger: m.log, Origins: m.cfg.Origins,
+	})
+}
+
+func (m *Main) ready() error {
+	if !m.joined.Load() {
+		return errors.New("the group has not handed out the partitions yet")
+	}
+	return errors.Join(m.engine.Ready(), m.projector.Ready())
+}
+
+// URL is where the playground is.
+func (m *Main) URL() string {
+	address := m.listener.Addr().(*net.TCPAddr)
+	host := address.IP.String()
+	if address.IP.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return fmt.Sprintf("http://%s/", net.JoinHostPort(host, fmt.Sprint(address.Port)))
+}
+
+// Run serves until ctx ends or a part fails. Requests end first, then the engine, which writes out what it decided.
+func (m *Main) Run(ctx context.Context) error {
+	parts, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	running, failed := errgroup.WithContext(parts)
+	running.Go(func() error { return m.engine.Run(failed) })
+	running.Go(func() error { return m.projector.Run(failed) })
+	running.Go(func() error { return m.feed.Run(failed) })
+	running.Go(func() error { return m.followAssignment(failed) })
+
+	serving, endServing := context.WithCancel(ctx)
+	defer endServing()
+	// A failed part ends the service too.
+	defer context.AfterFunc(failed, endServing)()
+	err := m.server.Serve(serving, m.listener)
+	stop()
+	if partErr := running.Wait(); !errors.Is(partErr, context.Canceled) {
+		err = errors.Join(err, partErr)
+	}
+	return err
+}
+
+// followAssignment hands the engine and the projector the partitions that the group gives to this node.
+func (m *Main) followAssignment(ctx context.Context) error {
+	if m.cluster.broker != nil {
+		return nil // The directory's lock makes this the only node; it was assigned everything at once.
+	}
+	return m.cluster.client.JoinGroup(ctx, kafka.GroupConfig{
+		Group: group, Topic: eventstore.AccountCommands, InstanceID: m.nodeID, SessionTimeout: m.cfg.SessionTimeout,
+	}, m.assign)
+}
+
+func (m *Main) assign(partitions []int32) {
+	m.log.Info("partitions assigned", "partitions", partitions)
+	m.engine.Assign(partitions)
+	m.projector.Assign(partitions)
+	m.joined.Store(true)
+}
+
+// Close lets go of everything. It is for after Run, or for a node that never ran.
+func (m *Main) Close() error {
+	var errs []error
+	if m.model != nil {
+		errs = append(errs, m.model.Close())
+	}
+	if m.store != nil {
+		errs = append(errs, m.store.Close())
+	}
+	if m.cluster != nil {
+		errs = append(errs, m.cluster.Close())
+	}
+	if m.listener != nil {
+		if err := m.listener.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"daybook/console"
+)
+
+func serveCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "serve",
+		Usage: "run a node: the API, the playground, and the engine behind them",
+		Description: "Examples:\n" +
+			"  daybook serve\n" +
+			"  daybook serve --kafka-brokers localhost:9092 --database-url postgres://daybook@localhost/daybook\n\n" +
+			"Every flag can also be set as an environment variable, for example DAYBOOK_LISTEN.",
+		Flags: append([]cli.Flag{
+			&cli.StringFlag{Name: flagListen, Value: "127.0.0.1:8080", Sources: variable(flagListen),
+				Usage: "the `HOST:PORT` to serve on; there is no sign-in yet, so keep it to networks you trust"},
+			&cli.StringSliceFlag{Name: flagOrigins, Sources: variable(flagOrigins),
+				Usage: "the `ORIGIN` of another site whose pages may use the API, such as https://app.example.com; may be repeated"},
+			&cli.DurationFlag{Name: flagSession, Value: 10 * time.Second, Sources: variable(flagSession),
+				Usage: "how long a silent node keeps its partitions, a `DURATION` that the brokers allow, usually 6s to 30m"},
+		}, storageFlags()...),
+		Action: serve,
+	}
+}
+
+func serve(ctx context.Context, c *cli.Command) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	cfg, err := readConfig(c)
+	if err != nil {
+		return err
+	}
+	if err := cfg.checkServing(); err != nil {
+		return err
+	}
+	log := cfg.logger(os.Stderr)
+	m := NewMain(cfg, log)
+	if err := m.Open(ctx); err != nil {
+		return err
+	}
+	announce(c, m, log)
+	err = m.Run(ctx)
+	return errors.Join(err, m.Close())
+}
+
+// announce tells where the node answers. The listener is open, so requests sent from now on wait, but are not refused.
+func announce(c *cli.Command, m *Main, log *slog.Logger) {
+	if m.cfg.embedded() {
+		log.Info("the broker is embedded: for development, demos and small single-node use; with --kafka-brokers the same program works on Apache Kafka",
+			"directory", m.cfg.DataDir, "address", m.cluster.broker.Addresses()[0])
+	}
+	if !console.Built() {
+		log.Warn("this program was built without the playground: run make console and make build to have it")
+	}
+	fmt.Fprintf(c.Root().Writer, "Daybook's playground is at %s and its API at %sgraphql\n", m.URL(), m.URL())
+}
