@@ -1,0 +1,123 @@
+package test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// api is a client of the GraphQL API over HTTP.
+type api struct {
+	url    string
+	client *http.Client
+}
+
+func newAPI(url string) *api {
+	// A connection of its own, so that clients do not wait for one another's.
+	return &api{url: url + "graphql", client: &http.Client{Timeout: 60 * time.Second, Transport: &http.Transport{}}}
+}
+
+// failure is a top-level error of an answer.
+type failure struct {
+	Message    string
+	Extensions struct{ Code string }
+}
+
+func (f *failure) Error() string { return f.Extensions.Code + ": " + f.Message }
+
+// query sends an operation and reads its data. A top-level error comes back as a *failure, a lost answer as another.
+func (a *api) query(document string, variables map[string]any, data any) error {
+	body, err := json.Marshal(map[string]any{"query": document, "variables": variables})
+	if err != nil {
+		return err
+	}
+	res, err := a.client.Post(a.url, "application/json", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close() //nolint:errcheck // It was read.
+	var answer struct {
+		Data   json.RawMessage
+		Errors []*failure
+	}
+	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
+		return fmt.Errorf("status %d: %w", res.StatusCode, err)
+	}
+	if len(answer.Errors) > 0 {
+		return answer.Errors[0]
+	}
+	if data == nil {
+		return nil
+	}
+	return json.Unmarshal(answer.Data, data)
+}
+
+func codeOf(err error) string {
+	var f *failure
+	if errors.As(err, &f) {
+		return f.Extensions.Code
+	}
+	return ""
+}
+
+// The parts of answers that tests look at.
+type (
+	accountAnswer struct {
+		ID      string
+		Balance string
+		Version int64
+		Status  string
+	}
+	transactionAnswer struct {
+		ID          string
+		Status      string
+		FailureCode string
+	}
+	userError struct {
+		Field   []string
+		Message string
+		Code    string
+	}
+	// payload is the answer of any mutation.
+	payload struct {
+		Account     *accountAnswer
+		Transaction *transactionAnswer
+		UserErrors  []userError
+	}
+)
+
+const (
+	createMutation   = `mutation($input: CreateAccountInput!) { payload: createAccount(input: $input) { account { id balance version } userErrors { field message code } } }`
+	topUpMutation    = `mutation($input: TopUpInput!) { payload: topUp(input: $input) { transaction { id status failureCode } account { id balance version } userErrors { field message code } } }`
+	transferMutation = `mutation($input: TransferInput!) { payload: transfer(input: $input) { transaction { id status failureCode } account { id balance version } userErrors { field message code } } }`
+	accountQuery     = `query($id: ID!, $version: Int) { account(id: $id, atLeastVersion: $version) { id balance version status } }`
+)
+
+func (a *api) mutate(document string, input map[string]any) (payload, error) {
+	var data struct{ Payload payload }
+	err := a.query(document, map[string]any{"input": input}, &data)
+	return data.Payload, err
+}
+
+func (a *api) create(id string) (payload, error) {
+	return a.mutate(createMutation, map[string]any{"id": id, "ownerId": "owner-of-" + id, "currency": "EUR", "idempotencyKey": "create"})
+}
+
+func (a *api) topUp(id, amount, key string) (payload, error) {
+	return a.mutate(topUpMutation, map[string]any{"accountId": id, "amount": amount, "currency": "EUR", "idempotencyKey": key})
+}
+
+func (a *api) transfer(from, to, amount, key string) (payload, error) {
+	return a.mutate(transferMutation, map[string]any{
+		"fromAccountId": from, "toAccountId": to, "amount": amount, "currency": "EUR", "idempotencyKey": key,
+	})
+}
+
+func (a *api) account(id string, atLeast int64) (*accountAnswer, error) {
+	var data struct{ Account *accountAnswer }
+	err := a.query(accountQuery, map[string]any{"id": id, "version": atLeast}, &data)
+	return data.Account, err
+}

@@ -1,0 +1,209 @@
+package test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	// startPatience bounds how long a node may take to be ready.
+	startPatience = 60 * time.Second
+	stopPatience  = 30 * time.Second
+)
+
+// node is one running process of the program, which can be stopped, killed and started again at the same place.
+type node struct {
+	t        *testing.T
+	backend  backend
+	dir      string
+	settings []string
+	listen   string
+
+	cmd    *exec.Cmd
+	exited chan error
+	log    *syncBuffer
+	url    string
+	broker string
+}
+
+// newNode describes a node on a data directory of its own; start starts it.
+func newNode(t *testing.T, b backend, settings ...string) *node {
+	n := &node{t: t, backend: b, dir: t.TempDir(), settings: settings, listen: "127.0.0.1:0", log: &syncBuffer{}}
+	t.Cleanup(func() {
+		n.kill()
+		if t.Failed() {
+			t.Logf("the end of the node's log:\n%s", n.log.tail(6000))
+		}
+	})
+	return n
+}
+
+// startNode starts a node and waits until it is ready.
+func startNode(t *testing.T, b backend, settings ...string) *node {
+	n := newNode(t, b, settings...)
+	n.start()
+	return n
+}
+
+// arguments are those of a command that works on the node's storage.
+func (n *node) arguments(command string) []string {
+	args := []string{command, "--data-dir", n.dir}
+	if len(n.backend.brokers) > 0 {
+		args = append(args, "--kafka-brokers", strings.Join(n.backend.brokers, ","))
+	}
+	if n.backend.database != "" {
+		args = append(args, "--database-url", n.backend.database)
+	}
+	return args
+}
+
+var (
+	announced      = regexp.MustCompile(`playground is at (http://\S+/) `)
+	embeddedBroker = regexp.MustCompile(`address=(127\.0\.0\.1:\d+)`)
+)
+
+func (n *node) start() {
+	n.t.Helper()
+	args := append(n.arguments("serve"), "--listen", n.listen)
+	n.cmd = exec.Command(binary, append(args, n.settings...)...)
+	out := &syncBuffer{}
+	from := n.log.len()
+	n.cmd.Stdout, n.cmd.Stderr = out, n.log
+	if err := n.cmd.Start(); err != nil {
+		n.t.Fatal(err)
+	}
+	exited := make(chan error, 1)
+	n.exited = exited
+	go func(cmd *exec.Cmd) { exited <- cmd.Wait() }(n.cmd)
+	n.wait(startPatience, func() error {
+		found := announced.FindStringSubmatch(out.String())
+		if found == nil {
+			return errors.New("it has not announced itself")
+		}
+		n.url = found[1]
+		if at := embeddedBroker.FindStringSubmatch(n.log.String()[from:]); at != nil {
+			n.broker = at[1]
+		}
+		return n.ready()
+	})
+	n.listen = strings.TrimSuffix(strings.TrimPrefix(n.url, "http://"), "/")
+}
+
+func (n *node) ready() error {
+	res, err := http.Get(n.url + "readyz")
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close() //nolint:errcheck // It was read.
+	body, _ := io.ReadAll(res.Body)
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("readyz answers %d: %s", res.StatusCode, body)
+	}
+	return nil
+}
+
+// wait polls a condition; a node that ends meanwhile fails the test at once.
+func (n *node) wait(patience time.Duration, condition func() error) {
+	n.t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		err := condition()
+		if err == nil {
+			return
+		}
+		select {
+		case exit := <-n.exited:
+			n.exited <- exit
+			n.t.Fatalf("the node ended (%v) while waited for: %v\n%s", exit, err, n.log.tail(3000))
+		case <-time.After(10 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			n.t.Fatalf("not within %s: %v", patience, err)
+		}
+	}
+}
+
+// kill ends the process as a crash does.
+func (n *node) kill() {
+	if n.cmd == nil {
+		return
+	}
+	n.signal(syscall.SIGKILL)
+	n.signal(syscall.SIGCONT)
+	<-n.exited
+	n.cmd = nil
+}
+
+// stop ends the process as an operator does; it must end cleanly.
+func (n *node) stop() {
+	n.t.Helper()
+	n.signal(syscall.SIGTERM)
+	select {
+	case err := <-n.exited:
+		n.cmd = nil
+		if err != nil {
+			n.t.Fatalf("the node did not end cleanly: %v\n%s", err, n.log.tail(3000))
+		}
+	case <-time.After(stopPatience):
+		n.t.Fatalf("the node did not end within %s", stopPatience)
+	}
+}
+
+func (n *node) signal(s syscall.Signal) {
+	if n.cmd != nil {
+		_ = n.cmd.Process.Signal(s)
+	}
+}
+
+// brokers are where the node's log can be read.
+func (n *node) brokers() []string {
+	if n.broker != "" {
+		return []string{n.broker}
+	}
+	return n.backend.brokers
+}
+
+// command runs another command of the program on the node's storage and returns what it prints.
+func (n *node) command(name string, args ...string) (string, error) {
+	out, err := exec.Command(binary, append(n.arguments(name), args...)...).CombinedOutput()
+	return string(out), err
+}
+
+// syncBuffer is a buffer that one goroutine writes and another reads.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+func (s *syncBuffer) len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Len()
+}
+
+func (s *syncBuffer) tail(n int) string {
+	text := s.String()
+	return text[max(0, len(text)-n):]
+}

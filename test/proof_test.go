@@ -1,0 +1,111 @@
+package test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shopspring/decimal"
+
+	"daybook/internal/audit"
+	"daybook/internal/testenv"
+)
+
+// auditAtRest audits the log once nothing is on its way any more.
+func auditAtRest(t *testing.T, n *node) *audit.Report {
+	t.Helper()
+	var report *audit.Report
+	testenv.Eventually(t, func() error {
+		report = mustAudit(t, n)
+		if len(report.Unfinished) > 0 {
+			return fmt.Errorf("%d unfinished: %s", len(report.Unfinished), report.Unfinished[0])
+		}
+		return nil
+	})
+	return report
+}
+
+// mustAudit audits the log as it stands and fails on any broken promise.
+func mustAudit(t *testing.T, n *node) *audit.Report {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	report, err := audit.Log(ctx, n.brokers())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustHaveNone(t, "promises broken in the log", report.Problems)
+	return report
+}
+
+func mustHaveNone(t *testing.T, what string, problems []string) {
+	t.Helper()
+	if len(problems) > 0 {
+		t.Fatalf("%d %s:\n%s", len(problems), what, strings.Join(problems[:min(10, len(problems))], "\n"))
+	}
+}
+
+// answers are what the clients of a load were told last, the opening of the accounts included.
+func (l *load) answers() map[audit.Key]audit.Answer {
+	all := map[audit.Key]audit.Answer{}
+	for _, id := range l.accounts {
+		all[audit.Key{AccountID: id, Key: "create"}] = audit.Answer{Verdict: audit.Acknowledged, Version: 1}
+	}
+	for _, o := range l.operations {
+		a := audit.Answer{Verdict: audit.Refused}
+		switch {
+		case o.acknowledged():
+			a.Verdict = audit.Acknowledged
+			a.Version = o.answer.Account.Version
+			a.Balance = decimal.RequireFromString(o.answer.Account.Balance)
+			a.TransactionID = o.answer.Transaction.ID
+		case !o.settled:
+			a.Verdict = audit.Unknown
+		}
+		all[audit.Key{AccountID: o.address(), Key: o.key}] = a
+	}
+	return all
+}
+
+// prove checks, at rest, that the log holds what clients were told and nothing else, that the read model agrees with
+// it, and that every watcher saw each change of its account once and in order.
+func (l *load) prove(n *node, watchers []*watcher) {
+	l.t.Helper()
+	l.mustBeSound()
+	report := auditAtRest(l.t, n)
+	mustHaveNone(l.t, "answers that the log does not bear out", report.Compare(l.answers()))
+	a := newAPI(l.url())
+	for _, id := range l.accounts {
+		want := report.Accounts[id]
+		got, err := a.account(id, want.Version)
+		if err != nil || got.Version != want.Version || got.Balance != want.Balance.StringFixed(2) {
+			l.t.Fatalf("the read model has %+v (%v) where the log has %s at version %d", got, err, want.Balance, want.Version)
+		}
+	}
+	for _, w := range watchers {
+		want := report.Accounts[w.account]
+		testenv.Eventually(l.t, func() error {
+			changes, err := w.seen()
+			if err != nil {
+				l.t.Fatal(err)
+			}
+			return reaches(changes, want)
+		})
+	}
+}
+
+// reaches tells whether a watcher's changes lead to the account's present state. Only refused credits, which move
+// nothing, can come after the last change.
+func reaches(changes []change, want *audit.Account) error {
+	balance, version := "0.00", int64(0)
+	if len(changes) > 0 {
+		balance, version = changes[len(changes)-1].NewBalance, changes[len(changes)-1].Version
+	}
+	if balance != want.Balance.StringFixed(2) || int64(len(changes)) != want.Changes {
+		return fmt.Errorf("%s: %d changes up to version %d and %s, the log has %d up to version %d and %s",
+			want.ID, len(changes), version, balance, want.Changes, want.Version, want.Balance)
+	}
+	return nil
+}
