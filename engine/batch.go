@@ -58,7 +58,7 @@ func (o *owner) record(b *batch, events []eventstore.Event) (account.State, erro
 		}
 		// Events of one call are on different accounts, so each state is the one before the call.
 		e.Version = target.state.Version + 1
-		if messages[i], err = eventstore.Encode(e); err != nil {
+		if messages[i], err = o.engine.encode(e); err != nil {
 			return account.State{}, err
 		}
 	}
@@ -78,6 +78,16 @@ func (o *owner) record(b *batch, events []eventstore.Event) (account.State, erro
 		b.bytes += len(messages[i].Value) + recordOverhead
 	}
 	return first, nil
+}
+
+// encode encodes an event, with a warning when it is large enough to be a mistake.
+func (e *Engine) encode(event *eventstore.Event) (eventstore.Message, error) {
+	m, err := eventstore.Encode(event)
+	if len(m.Value) > eventstore.WarnEventBytes {
+		e.cfg.Logger.Warn("an event is larger than events should be; find out what its text is for", "eventType", event.Data.EventType(),
+			"aggregate", event.AggregateID, "bytes", len(m.Value))
+	}
+	return m, err
 }
 
 // overlay lays what the event makes the partition remember on top of the store, until the batch is stored.

@@ -17,13 +17,18 @@ import (
 )
 
 const (
-	// coordinatorBuffer is how many batches wait in memory; what does not fit is read from the log.
-	coordinatorBuffer = 64
+	// coordinatorBuffer and coordinatorEvents are how many batches, and about how many events in them, wait in memory;
+	// what does not fit is read from the log.
+	coordinatorBuffer = 1024
+	coordinatorEvents = 1 << 14
 	// coordinatorRun bounds how many events are taken as one step.
 	coordinatorRun = 4096
-	// linger is how long events wait for company when no account waits for what follows from them: fewer, larger
-	// batches leave the broker to the commands.
-	linger = 10 * time.Millisecond
+	// After a step the coordinator rests, restFactor times as long as the step took and within these bounds, unless an
+	// account waits for what follows from an event: fewer, larger batches leave the broker to the commands, however slow
+	// it is.
+	restFactor = 4
+	minRest    = 20 * time.Millisecond
+	maxRest    = 100 * time.Millisecond
 	// idleCheck is how often a coordinator without work looks whether it missed something.
 	idleCheck = 200 * time.Millisecond
 )
@@ -38,8 +43,12 @@ type coordinator struct {
 	// written is the offset after the last event known to be in the log.
 	written atomic.Int64
 	feed    chan []eventstore.Recorded
+	// waiting counts the events in the feed.
+	waiting atomic.Int64
 	// held is a batch taken from the feed that does not follow on what was handled.
-	held   []eventstore.Recorded
+	held []eventstore.Recorded
+	// rest fires when the coordinator has rested after a step.
+	rest   *time.Timer
 	reader eventstore.Reader
 
 	transactions map[int32]eventstore.Appender
@@ -56,7 +65,7 @@ func newCoordinator(e *Engine, partition int32, at store.Position) (*coordinator
 		return nil, err
 	}
 	c := &coordinator{
-		engine: e, partition: partition, feed: make(chan []eventstore.Recorded, coordinatorBuffer), reader: reader,
+		engine: e, partition: partition, feed: make(chan []eventstore.Recorded, coordinatorBuffer), reader: reader, rest: time.NewTimer(0),
 		transactions: map[int32]eventstore.Appender{}, commands: map[int32]eventstore.Appender{},
 	}
 	c.position.Store(min(max(own, at.Progress.Coordinated), at.Next))
@@ -70,9 +79,13 @@ func newCoordinator(e *Engine, partition int32, at store.Position) (*coordinator
 
 // offer hands recorded events over without ever waiting; what is not taken now is read from the log later.
 func (c *coordinator) offer(events []eventstore.Recorded) {
-	select {
-	case c.feed <- events:
-	default:
+	if c.waiting.Load() < coordinatorEvents {
+		c.waiting.Add(int64(len(events)))
+		select {
+		case c.feed <- events:
+		default:
+			c.waiting.Add(-int64(len(events)))
+		}
 	}
 	c.written.Store(events[len(events)-1].Offset + 1)
 }
@@ -97,6 +110,7 @@ func (c *coordinator) step(ctx context.Context) error {
 		defer idle.Stop()
 		select {
 		case events = <-c.feed:
+			c.waiting.Add(-int64(len(events)))
 		case <-idle.C:
 			return nil
 		case <-ctx.Done():
@@ -110,11 +124,12 @@ func (c *coordinator) step(ctx context.Context) error {
 		c.held = events
 		return err
 	}
-	if !c.urgent(events) {
-		sleep(ctx, linger)
-	}
+	run := c.gather(ctx, events)
+	began := c.engine.cfg.Clock()
 	// What fails here is read from the log the next time.
-	return c.handle(ctx, c.contiguous(events))
+	err := c.handle(ctx, run...)
+	c.rest.Reset(min(max(restFactor*c.engine.cfg.Clock().Sub(began), minRest), maxRest))
+	return err
 }
 
 // urgent tells whether an account waits for a command that follows from the events.
@@ -133,21 +148,27 @@ func (c *coordinator) urgent(events []eventstore.Recorded) bool {
 	return false
 }
 
-// contiguous lengthens a run of events by what waits and follows on it, within a bound.
-func (c *coordinator) contiguous(events []eventstore.Recorded) []eventstore.Recorded {
-	for len(events) < coordinatorRun {
+// gather lengthens a run of events by what follows on it, within a bound: what waits already and, until the coordinator
+// has rested or an account waits, what comes in the meantime.
+func (c *coordinator) gather(ctx context.Context, events []eventstore.Recorded) [][]eventstore.Recorded {
+	run, count := [][]eventstore.Recorded{events}, len(events)
+	for ready := c.urgent(events); count < coordinatorRun && !(ready && len(c.feed) == 0); {
 		select {
 		case more := <-c.feed:
+			c.waiting.Add(-int64(len(more)))
 			if more[0].Offset != events[len(events)-1].Offset+1 {
 				c.held = more
-				return events
+				return run
 			}
-			events = append(events[:len(events):len(events)], more...)
-		default:
-			return events
+			run, count, events = append(run, more), count+len(more), more
+			ready = ready || c.urgent(more)
+		case <-c.rest.C:
+			ready = true
+		case <-ctx.Done():
+			return run
 		}
 	}
-	return events
+	return run
 }
 
 // catchUp handles the log from the position up to an offset.
@@ -173,19 +194,21 @@ func (c *coordinator) catchUp(ctx context.Context, until int64) error {
 	return nil
 }
 
-// handle records what follows from the events: the transactions' events first, then the commands.
-func (c *coordinator) handle(ctx context.Context, events []eventstore.Recorded) error {
+// handle records what follows from a run of events: the transactions' events first, then the commands.
+func (c *coordinator) handle(ctx context.Context, run ...[]eventstore.Recorded) error {
 	from := c.position.Load()
 	transactions, commands := map[int32][]eventstore.Message{}, map[int32][]eventstore.Message{}
 	next := from
-	for i := range events {
-		e := &events[i]
-		if e.Offset < from {
-			continue
-		}
-		next = e.Offset + 1
-		if err := c.react(e, transactions, commands); err != nil {
-			return err
+	for _, events := range run {
+		for i := range events {
+			e := &events[i]
+			if e.Offset < from {
+				continue
+			}
+			next = e.Offset + 1
+			if err := c.react(e, transactions, commands); err != nil {
+				return err
+			}
 		}
 	}
 	if next == from {
@@ -212,7 +235,7 @@ func (c *coordinator) react(e *eventstore.Recorded, transactions, commands map[i
 	}
 	derived, step := transaction.React(e.AggregateID, data, samePartition)
 	for i := range derived {
-		m, err := eventstore.Encode(c.transactionEvent(e, &derived[i]))
+		m, err := c.engine.encode(c.transactionEvent(e, &derived[i]))
 		if err != nil {
 			return err
 		}
@@ -294,6 +317,7 @@ func fitting(messages []eventstore.Message) int {
 }
 
 func (c *coordinator) close() {
+	c.rest.Stop()
 	_ = c.reader.Close()
 	for p := range c.transactions {
 		_ = c.transactions[p].Close()

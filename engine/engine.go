@@ -32,8 +32,15 @@ type Config struct {
 	Admit func() error
 	// QueueLength bounds the commands waiting per partition. Default 8192.
 	QueueLength int
+	// PipelineFrom is how many commands must wait for a batch to be sent while another is on its way. Fewer wait for its
+	// answer and make a larger batch: what a batch costs besides its commands is most of what a small one costs. Default
+	// 256; 1 lets nothing wait.
+	PipelineFrom int
 	// CommandTimeout bounds how long a caller waits for an answer. Default 10 s.
 	CommandTimeout time.Duration
+	// SettleGrace bounds how much longer a caller waits for the definite answer to a command that is on its way to the
+	// log when CommandTimeout ends. Default 20 s.
+	SettleGrace time.Duration
 	// SettleWait bounds how long a transfer waits for its other side before it answers PENDING. Default 2 s.
 	SettleWait time.Duration
 }
@@ -61,8 +68,14 @@ func New(cfg Config, log Log, s *store.Store) *Engine {
 	if cfg.QueueLength == 0 {
 		cfg.QueueLength = 8192
 	}
+	if cfg.PipelineFrom == 0 {
+		cfg.PipelineFrom = 256
+	}
 	if cfg.CommandTimeout == 0 {
 		cfg.CommandTimeout = 10 * time.Second
+	}
+	if cfg.SettleGrace == 0 {
+		cfg.SettleGrace = 20 * time.Second
 	}
 	if cfg.SettleWait == 0 {
 		cfg.SettleWait = 2 * time.Second
@@ -131,34 +144,57 @@ func (e *Engine) Ready() error {
 func (e *Engine) Execute(ctx context.Context, c Command) (Result, error) {
 	if e.cfg.Admit != nil {
 		if err := e.cfg.Admit(); err != nil {
-			return Result{}, domain.Refuse(domain.Unavailable, "", "nothing was done: %s", err)
+			return Result{}, domain.Refuse(domain.Unavailable, "", "this request did nothing: %s", err)
 		}
 	}
 	r := newRequest(c, e.cfg.NewID)
-	ctx, cancel := context.WithTimeout(ctx, e.cfg.CommandTimeout)
+	waiting, cancel := context.WithTimeout(ctx, e.cfg.CommandTimeout)
 	defer cancel()
 	if err := e.partitions[e.partitionOf(c.address())].submit(r); err != nil {
 		return Result{}, err
 	}
-	select {
-	case <-r.done:
-	case <-ctx.Done():
-		if r.abandon() {
-			return Result{}, domain.Refuse(domain.Unavailable, "", "nothing was done: the log did not answer in time; try again")
-		}
-		select {
-		case <-r.done: // The answer came at the same moment.
-		default:
-			return Result{}, domain.Refuse(domain.OutcomeUnknown, "", "it is not known whether this was done; send it again with the same idempotency key")
-		}
+	if err := e.await(waiting, r); err != nil {
+		return Result{}, err
 	}
 	if r.err != nil {
 		return Result{}, publicError(r.err)
 	}
 	if tx := r.result.Transaction; tx != nil && tx.Status == transaction.Pending {
-		e.awaitSettled(ctx, tx)
+		e.awaitSettled(waiting, tx)
 	}
 	return r.result, nil
+}
+
+// await waits until the request is answered. One that was not taken in time is given up. One that was is on its way to
+// the log: its owner settles it within a bounded time, even if it has to take the partition over or was taken over
+// itself, and that definite answer is worth some more waiting, unless the caller is gone.
+func (e *Engine) await(ctx context.Context, r *request) error {
+	select {
+	case <-r.done:
+		return nil
+	case <-ctx.Done():
+	}
+	if r.withdraw() {
+		return domain.Refuse(domain.Unavailable, "", "this request did nothing: the log did not answer in time; try again with the same idempotency key")
+	}
+	defer r.leave()
+	grace := e.cfg.SettleGrace
+	if errors.Is(ctx.Err(), context.Canceled) {
+		grace = 0
+	}
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-r.done:
+		return nil
+	case <-timer.C:
+	}
+	select {
+	case <-r.done: // The answer came at the same moment.
+		return nil
+	default:
+		return domain.Refuse(domain.OutcomeUnknown, "", "it is not known whether this was done; send it again with the same idempotency key")
+	}
 }
 
 func publicError(err error) error {

@@ -1,13 +1,18 @@
 package engine_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
+	"strings"
+	"sync"
 	"testing"
 
 	"daybook/domain"
 	"daybook/domain/account"
 	"daybook/domain/transaction"
 	"daybook/engine"
+	"daybook/eventstore"
 	"daybook/internal/testenv"
 )
 
@@ -118,3 +123,27 @@ func TestARefusedCommandChangesNothing(t *testing.T) {
 		})
 	}
 }
+
+func TestALargeEventIsWrittenWithAWarning(t *testing.T) {
+	var logged bytes.Buffer
+	var mu sync.Mutex
+	log := slog.New(slog.NewTextHandler(writerFunc(func(p []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return logged.Write(p)
+	}), nil))
+	n := startNode(t, testenv.Embedded(t), t.TempDir(), all, with(func(c *engine.Config) { c.Logger = log }))
+	large := create("alice")
+	large.OwnerID = strings.Repeat("x", eventstore.WarnEventBytes)
+	n.must(large)
+	n.create("bob")
+	mu.Lock()
+	defer mu.Unlock()
+	if text := logged.String(); strings.Count(text, "larger than events should be") != 1 || !strings.Contains(text, "aggregate=alice") {
+		t.Fatalf("logged %q", text)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

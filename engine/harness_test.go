@@ -85,6 +85,8 @@ func newNode(t testing.TB, brokers []string, dir string, options ...option) *nod
 	n := &node{t: t, client: client, log: client, store: s, done: make(chan error, 1)}
 	cfg := engine.Config{
 		Partitions: count, Clock: time.Now, NewID: ids.New, Logger: testenv.Logger(),
+		// Faults among batches in flight are what many tests are about.
+		PipelineFrom: 1,
 		Publish: func(_ int32, events []eventstore.Recorded) {
 			n.mu.Lock()
 			defer n.mu.Unlock()

@@ -83,7 +83,7 @@ func (o *owner) run(ctx context.Context) error {
 			continue
 		}
 		queue, steps := o.partition.queue, o.steps
-		if len(o.inFlight) >= maxBatchesInFlight {
+		if len(o.inFlight) >= maxBatchesInFlight || (len(o.inFlight) > 0 && !o.worthPipelining()) {
 			queue, steps = nil, nil
 		}
 		var err error
@@ -103,6 +103,12 @@ func (o *owner) run(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// worthPipelining tells whether what waits is sent while another batch is on its way.
+func (o *owner) worthPipelining() bool {
+	from := o.engine.cfg.PipelineFrom
+	return from <= 1 || len(o.partition.queue) >= from
 }
 
 // write decides what waits as one batch and sends it.
@@ -309,6 +315,6 @@ func (o *owner) drain() error {
 // abandonAll answers the given requests that nothing was done.
 func abandonAll(requests []*request, why string) {
 	for _, r := range requests {
-		r.refuse(domain.Refuse(domain.Unavailable, "", "nothing was done: %s; try again", why))
+		r.refuse(domain.Refuse(domain.Unavailable, "", "this request did nothing: %s; try again", why))
 	}
 }

@@ -76,16 +76,16 @@ func (p *partition) submit(r *request) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.stopped {
-		return domain.Refuse(domain.Unavailable, "", "nothing was done: this node is stopping; try again elsewhere or later")
+		return domain.Refuse(domain.Unavailable, "", "this request did nothing: this node is stopping; try again elsewhere or later")
 	}
 	if !p.assigned {
-		return domain.Refuse(domain.Unavailable, "", "nothing was done: another node owns this account; try again there or later")
+		return domain.Refuse(domain.Unavailable, "", "this request did nothing: another node owns this account; try again there or later")
 	}
 	select {
 	case p.queue <- r:
 		return nil
 	default:
-		return domain.Refuse(domain.Overloaded, "", "nothing was done: too many commands are waiting; try again in a moment")
+		return domain.Refuse(domain.Overloaded, "", "this request did nothing: too many commands are waiting; try again in a moment")
 	}
 }
 

@@ -56,14 +56,11 @@ func (r *request) take() bool {
 	return r.state.CompareAndSwap(queued, taken) || r.state.Load() == taken
 }
 
-// abandon gives the request up; true when it was never taken, so that nothing was done.
-func (r *request) abandon() bool {
-	if r.state.CompareAndSwap(queued, abandoned) {
-		return true
-	}
-	r.state.CompareAndSwap(taken, left)
-	return false
-}
+// withdraw gives the request up; true when it was never taken, so that nothing was done.
+func (r *request) withdraw() bool { return r.state.CompareAndSwap(queued, abandoned) }
+
+// leave says that nobody waits for a taken request any more: what was not written of it is not decided anew.
+func (r *request) leave() { r.state.CompareAndSwap(taken, left) }
 
 func (r *request) answer() { close(r.done) }
 

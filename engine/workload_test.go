@@ -268,7 +268,7 @@ func TestEveryPromiseHoldsWhileNodesTakePartitionsFromEachOther(t *testing.T) {
 			f, on := accidents(w.seed+uint64(i), 200)
 			switches = append(switches, on)
 			nodes = append(nodes, startNode(t, brokers, t.TempDir(), nil, faulty(f), with(func(c *engine.Config) {
-				c.CommandTimeout = 2 * time.Second
+				c.CommandTimeout, c.SettleGrace = 2*time.Second, 2*time.Second
 				c.SettleWait = 100 * time.Millisecond
 			})))
 		}

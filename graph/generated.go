@@ -995,11 +995,18 @@ enum ErrorCode {
   IDEMPOTENCY_CONFLICT
   "No transaction has this id."
   TRANSACTION_NOT_FOUND
-  "Too much work is waiting. Nothing was done; try again later."
+  "Too much work is waiting. This request did nothing; try again later with the same idempotency key."
   OVERLOADED
-  "Nothing was done, because a part of the system cannot be reached. Try again later."
+  """
+  A part of the system cannot be reached. As the error of a mutation: this request did nothing; send it again later with
+  the same idempotency key. As the error of a field below a mutation: the mutation was carried out, and only that field
+  could not be read.
+  """
   UNAVAILABLE
-  "It is not known whether the command was carried out. Send it again with the same idempotency key."
+  """
+  It is not known whether the command was carried out. Send it again with the same idempotency key until the answer is a
+  result or a userError: an earlier request may have been carried out even when a later one did nothing.
+  """
   OUTCOME_UNKNOWN
   "The read model did not reach the asked version in time. Try again."
   READ_TIMEOUT
