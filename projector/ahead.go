@@ -15,6 +15,11 @@ const (
 	maxRunBytes  = 8 << 20
 	// pollWait is how long a reader waits for news.
 	pollWait = 500 * time.Millisecond
+	// rest is the pause after a small run: under load, what comes meanwhile makes a larger one, and what a run costs the
+	// broker and the database besides its events is most of what a small one costs. The first after a lull goes at once.
+	rest = 20 * time.Millisecond
+	// smallRun is what is small.
+	smallRun = 1000
 )
 
 // run is a part of a partition, decoded, or what keeps it from being read.
@@ -65,14 +70,29 @@ func (a *readAhead) read(ctx context.Context, offset int64) {
 			if !a.hand(ctx, waiting) {
 				return
 			}
+			pause(ctx, len(waiting.events))
 			waiting, told = run{next: waiting.next}, true
 		default:
 			select {
 			case a.out <- waiting:
+				pause(ctx, len(waiting.events))
 				waiting, told = run{next: waiting.next}, true
 			default:
 			}
 		}
+	}
+}
+
+// pause rests after a run of so many events.
+func pause(ctx context.Context, events int) {
+	if events == 0 || events >= smallRun {
+		return
+	}
+	timer := time.NewTimer(rest)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 

@@ -2,6 +2,8 @@ package projector
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/url"
 	"path/filepath"
 	"sync"
@@ -87,9 +89,12 @@ func (m *ReadModel) prepareBatches(ctx context.Context, log Log, partition int32
 	return batches, nil
 }
 
+// dropPatience bounds how long WithScratch waits to drop its schema.
+const dropPatience = 30 * time.Second
+
 // WithScratch lets use have an empty database for a while: a schema of its own in the PostgreSQL database of the URL,
 // or a file in the directory when the URL is empty.
-func WithScratch(ctx context.Context, address, dir, name string, use func(address string) error) error {
+func WithScratch(ctx context.Context, address, dir, name string, use func(address string) error) (err error) {
 	if address == "" {
 		return use("sqlite://" + filepath.Join(dir, name+".db"))
 	}
@@ -102,7 +107,12 @@ func WithScratch(ctx context.Context, address, dir, name string, use func(addres
 		return db.explain(err)
 	}
 	defer func() {
-		_, _ = db.write.ExecContext(context.WithoutCancel(ctx), "DROP SCHEMA ? CASCADE", bun.Ident(name))
+		// Also when ctx has ended; connections left open would make it wait for ever.
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropPatience)
+		defer cancel()
+		if _, dropErr := db.write.ExecContext(bounded, "DROP SCHEMA ? CASCADE", bun.Ident(name)); dropErr != nil {
+			err = errors.Join(err, fmt.Errorf("dropping schema %s, which must now be dropped by hand: %w", name, dropErr))
+		}
 	}()
 	scoped, err := url.Parse(address)
 	if err != nil {

@@ -131,6 +131,8 @@ func (d *database) explain(err error) error {
 	return setupError{fmt.Sprintf("the database %s cannot be used: %s (%s)", d.name, advice(err), cause(err))}
 }
 
+const adviceRights = "grant its user CREATE on the schema and all rights on the tables there"
+
 func advice(err error) string {
 	var server *pgconn.PgError
 	if errors.As(err, &server) {
@@ -140,7 +142,7 @@ func advice(err error) string {
 		case "3D000":
 			return "create it, or correct the name in its URL"
 		case "42501", "3F000": // The latter is how a schema without any rights shows.
-			return "grant its user CREATE on the schema and all rights on the tables there"
+			return adviceRights
 		}
 		return "see the server's log"
 	}

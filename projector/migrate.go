@@ -61,7 +61,7 @@ func (m *ReadModel) migrate(ctx context.Context) error {
 		return err
 	}
 	if done > len(all) {
-		return setupError{fmt.Sprintf("the database %s was brought to version %d by a newer Daybook, this one knows %d: start the newer one", m.db.name, done, len(all))}
+		return m.tooNew(done, len(all))
 	}
 	for _, step := range all[done:] {
 		// Not through bun, which would look for arguments.
@@ -89,6 +89,14 @@ func (m *ReadModel) migrated(ctx context.Context, tx bun.Tx) (int, error) {
 			return 0, fmt.Errorf("creating the table of migrations: %w", err)
 		}
 	}
+	return lastMigration(ctx, tx)
+}
+
+func (m *ReadModel) tooNew(done, known int) error {
+	return setupError{fmt.Sprintf("the database %s was brought to version %d by a newer Daybook, this one knows %d: start the newer one", m.db.name, done, known)}
+}
+
+func lastMigration(ctx context.Context, tx bun.Tx) (int, error) {
 	var last int
 	if err := tx.NewRaw("SELECT coalesce(max(number), 0) FROM schema_migrations").Scan(ctx, &last); err != nil {
 		return 0, fmt.Errorf("reading the table of migrations: %w", err)

@@ -14,6 +14,8 @@ import (
 type Config struct {
 	// URL is postgres://user:password@host:port/name or sqlite:///absolute/path.db.
 	URL string
+	// ReadOnly opens the read model as it is: nothing is created, brought up to date or bound to the log.
+	ReadOnly bool
 	// LogID identifies the log that is projected. A database that belongs to another log is refused.
 	LogID string
 	// Clock tells the time, for the record of migrations.
@@ -39,10 +41,13 @@ type ReadModel struct {
 }
 
 // Open connects to the database, brings its tables up to date and makes sure that they belong to the log. The error is
-// one sentence that says what to do.
+// one sentence that says what to do. With ReadOnly it changes nothing, and fails with ErrEmpty when there are no tables.
 func Open(ctx context.Context, cfg Config) (*ReadModel, error) {
 	if cfg.ReadWait == 0 {
 		cfg.ReadWait = 5 * time.Second
+	}
+	if cfg.ReadOnly && noFile(cfg.URL) {
+		return nil, ErrEmpty // Opening it would make one.
 	}
 	ctx, cancel := context.WithTimeout(ctx, openPatience)
 	defer cancel()
@@ -59,6 +64,9 @@ func Open(ctx context.Context, cfg Config) (*ReadModel, error) {
 }
 
 func (m *ReadModel) prepare(ctx context.Context) error {
+	if m.cfg.ReadOnly {
+		return m.inspect(ctx)
+	}
 	if err := m.migrate(ctx); err != nil {
 		return err
 	}
@@ -75,6 +83,10 @@ func (m *ReadModel) claim(ctx context.Context) error {
 	if err := m.db.write.NewRaw("SELECT value FROM meta WHERE name = 'log_id'").Scan(ctx, &owner); err != nil {
 		return fmt.Errorf("reading the log's id: %w", err)
 	}
+	return m.checkOwner(owner)
+}
+
+func (m *ReadModel) checkOwner(owner string) error {
 	if owner != m.cfg.LogID {
 		return setupError{fmt.Sprintf("the database %s belongs to log %s and not to log %s: name an empty database, or the log it belongs to",
 			m.db.name, owner, m.cfg.LogID)}

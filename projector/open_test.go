@@ -2,6 +2,7 @@ package projector
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,6 +45,47 @@ func TestDatabaseOfAnotherLogIsRefused(t *testing.T) {
 			t.Fatal("it was opened")
 		}
 		mustSay(t, err, "belongs to log log-1 and not to log log-2: name an empty database")
+	})
+}
+
+func openReadOnly(url, logID string) (*ReadModel, error) {
+	return Open(context.Background(), Config{URL: url, LogID: logID, ReadOnly: true, Clock: time.Now, Logger: testenv.Logger()})
+}
+
+func TestReadingOnlyCreatesNothing(t *testing.T) {
+	testenv.EachDatabase(t, func(t *testing.T, url string) {
+		for range 2 { // What the first made, the second would find.
+			if _, err := openReadOnly(url, "log-1"); !errors.Is(err, ErrEmpty) {
+				t.Fatalf("got %v, want ErrEmpty", err)
+			}
+		}
+		if path, ok := strings.CutPrefix(url, "sqlite://"); ok {
+			if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("a file was made: %v", err)
+			}
+		}
+	})
+}
+
+func TestReadingOnlyTakesTheReadModelOfItsLogAlone(t *testing.T) {
+	testenv.EachDatabase(t, func(t *testing.T, url string) {
+		m := openModel(t, url)
+
+		same, err := openReadOnly(url, "log-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := same.Close(); err != nil {
+			t.Error(err)
+		}
+		_, err = openReadOnly(url, "log-2")
+		mustSay(t, err, "belongs to log log-1 and not to log log-2: name an empty database")
+		execute(t, m, "DELETE FROM schema_migrations")
+		_, err = openReadOnly(url, "log-1")
+		mustSay(t, err, "start daybook serve of this version, which brings it up to date")
+		execute(t, m, "INSERT INTO schema_migrations (number, name, applied_at) VALUES (99, 'x', 0)")
+		_, err = openReadOnly(url, "log-1")
+		mustSay(t, err, "start the newer one")
 	})
 }
 
@@ -99,6 +141,8 @@ func TestDatabaseWithoutRightsSaysWhatToDo(t *testing.T) {
 	for schema, want := range map[string]string{"locked": "grant its user CREATE on the schema", "public": "grant its user CREATE on the schema"} {
 		_, err := open(url[:begin]+user+":x"+url[end:]+"&search_path="+schema, "log-1")
 		mustSay(t, err, want)
+		_, err = openReadOnly(url[:begin]+user+":x"+url[end:]+"&search_path="+schema, "log-1")
+		mustSay(t, err, "grant its user CREATE on the schema")
 	}
 }
 

@@ -29,6 +29,16 @@ func (postgresSink) tableExists(ctx context.Context, tx bun.Tx, name string) (ex
 	return exists, err
 }
 
+func (postgresSink) mayCreate(ctx context.Context, tx bun.Tx) error {
+	var may bool
+	// Of a schema that the user may not even look into there is no name.
+	err := tx.NewRaw("SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)").Scan(ctx, &may)
+	if err == nil && !may {
+		err = setupError{"the database cannot be used: " + adviceRights}
+	}
+	return err
+}
+
 // turn lets everybody write at once: partitions do not touch one another's rows.
 func (postgresSink) turn(context.Context) (func(), error) { return func() {}, nil }
 

@@ -47,6 +47,9 @@ func (s *sqliteSink) tableExists(ctx context.Context, tx bun.Tx, name string) (e
 	return exists, err
 }
 
+// mayCreate has nothing to ask: who opens the file may change it, or is told so by the first write.
+func (s *sqliteSink) mayCreate(context.Context, bun.Tx) error { return nil }
+
 func (s *sqliteSink) turn(ctx context.Context) (func(), error) {
 	select {
 	case s.next <- struct{}{}:

@@ -32,6 +32,8 @@ type sink interface {
 	// lockMigrations makes other nodes wait until the transaction ends.
 	lockMigrations(ctx context.Context, tx bun.Tx) error
 	tableExists(ctx context.Context, tx bun.Tx, name string) (bool, error)
+	// mayCreate fails when the user may not create tables.
+	mayCreate(ctx context.Context, tx bun.Tx) error
 	// turn waits until it is the caller's turn to write, first come first served, and returns what ends the turn.
 	turn(ctx context.Context) (func(), error)
 	// begin prepares a transaction that writes a batch.
