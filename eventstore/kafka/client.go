@@ -63,39 +63,58 @@ func Open(cfg Config) (*Client, error) {
 // Close ends all shared connections. Readers and writers have their own and are closed by themselves.
 func (c *Client) Close() error { return c.sarama.Close() }
 
-// Ping asks the cluster for its controller.
-func (c *Client) Ping() error {
-	if _, err := c.sarama.RefreshController(); err != nil {
-		return fmt.Errorf("asking Kafka for its controller: %w", err)
-	}
-	return nil
-}
-
-// Partitions returns the number of partitions of a topic.
-func (c *Client) Partitions(topic string) (int32, error) {
-	ids, err := c.sarama.Partitions(topic)
-	if err != nil {
-		return 0, fmt.Errorf("asking for the partitions of %s: %w", topic, err)
-	}
-	return int32(len(ids)), nil
-}
-
 // EndOffset returns the offset that the next record of a partition will have.
 func (c *Client) EndOffset(topic string, partition int32) (int64, error) {
-	offset, err := c.sarama.GetOffset(topic, partition, sarama.OffsetNewest)
-	if err != nil {
-		return 0, fmt.Errorf("asking for the end of %s/%d: %w", topic, partition, err)
-	}
-	return offset, nil
+	return c.offset(topic, partition, sarama.OffsetNewest, "end")
 }
 
 // StartOffset returns the offset of the first record a partition still holds.
 func (c *Client) StartOffset(topic string, partition int32) (int64, error) {
-	offset, err := c.sarama.GetOffset(topic, partition, sarama.OffsetOldest)
+	return c.offset(topic, partition, sarama.OffsetOldest, "start")
+}
+
+func (c *Client) offset(topic string, partition int32, moment int64, name string) (offset int64, err error) {
+	err = settle(func() error {
+		offset, err = c.sarama.GetOffset(topic, partition, moment) // It refreshes its metadata when it fails.
+		return err
+	})
 	if err != nil {
-		return 0, fmt.Errorf("asking for the start of %s/%d: %w", topic, partition, err)
+		return 0, fmt.Errorf("asking for the %s of %s/%d: %w", name, topic, partition, err)
 	}
 	return offset, nil
+}
+
+const (
+	settlePatience = 5 * time.Second
+	settlePause    = 50 * time.Millisecond
+)
+
+// settle repeats a request, a bounded time, while brokers have not yet heard of a new topic or of who leads it.
+func settle(request func() error) error {
+	enough := time.After(settlePatience)
+	for {
+		err := request()
+		if !unsettled(err) {
+			return err
+		}
+		select {
+		case <-enough:
+			return err
+		case <-time.After(settlePause):
+		}
+	}
+}
+
+func unsettled(err error) bool {
+	for _, code := range []sarama.KError{
+		sarama.ErrUnknownTopicOrPartition, sarama.ErrLeaderNotAvailable, sarama.ErrNotLeaderForPartition,
+		sarama.ErrReplicaNotAvailable, sarama.ErrFencedLeaderEpoch, sarama.ErrUnknownLeaderEpoch, sarama.ErrOffsetNotAvailable,
+	} {
+		if errors.Is(err, code) {
+			return true
+		}
+	}
+	return false
 }
 
 // dialLeader opens a connection of its own to a partition's leader: a broker answers the requests of one connection

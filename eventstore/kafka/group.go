@@ -19,22 +19,42 @@ type GroupConfig struct {
 	SessionTimeout time.Duration
 }
 
+// maxHeartbeat is how long members may take to notice that one left.
+const maxHeartbeat = time.Second
+
 // JoinGroup is a member of the group until ctx ends, and calls assigned with the partitions handed to it each time
-// they change. The assignment is a hint about who should own a partition; the fence is what keeps it safe.
+// they change. Then it leaves, so that the others get its partitions at once. The assignment is a hint about who should
+// own a partition; the fence is what keeps it safe.
 func (c *Client) JoinGroup(ctx context.Context, cfg GroupConfig, assigned func([]int32)) error {
-	conf := *c.conf
-	conf.Consumer.Group.InstanceId = cfg.InstanceID
-	conf.Consumer.Group.Session.Timeout = cfg.SessionTimeout
-	conf.Consumer.Group.Heartbeat.Interval = cfg.SessionTimeout / 4
-	conf.Consumer.Group.Rebalance.Timeout = cfg.SessionTimeout
-	conf.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{sarama.NewBalanceStrategySticky()}
-	client, err := sarama.NewClient(addresses(c.sarama.Brokers()), &conf)
+	client, err := c.groupClient(cfg)
 	if err != nil {
 		return fmt.Errorf("joining group %s: %w", cfg.Group, err)
 	}
+	err = c.beMember(ctx, client, cfg, assigned)
+	if cfg.InstanceID != "" {
+		if leaveErr := leave(client, cfg); leaveErr != nil {
+			c.log.Warn("the group was not told that this member leaves; its partitions are handed over after the session timeout",
+				"group", cfg.Group, "error", leaveErr)
+		}
+	}
+	return errors.Join(err, client.Close())
+}
+
+func (c *Client) groupClient(cfg GroupConfig) (sarama.Client, error) {
+	conf := *c.conf
+	conf.Consumer.Group.InstanceId = cfg.InstanceID
+	conf.Consumer.Group.Session.Timeout = cfg.SessionTimeout
+	conf.Consumer.Group.Heartbeat.Interval = min(cfg.SessionTimeout/4, maxHeartbeat)
+	conf.Consumer.Group.Rebalance.Timeout = cfg.SessionTimeout
+	conf.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{sarama.NewBalanceStrategySticky()}
+	return sarama.NewClient(addresses(c.sarama.Brokers()), &conf)
+}
+
+// beMember returns when ctx has ended. A static member stays one in the brokers' eyes.
+func (c *Client) beMember(ctx context.Context, client sarama.Client, cfg GroupConfig, assigned func([]int32)) error {
 	group, err := sarama.NewConsumerGroupFromClient(cfg.Group, client)
 	if err != nil {
-		return fmt.Errorf("joining group %s: %w", cfg.Group, errors.Join(err, client.Close()))
+		return fmt.Errorf("joining group %s: %w", cfg.Group, err)
 	}
 	// Only membership is wanted: the owner reads commands by offset itself.
 	group.PauseAll()
@@ -45,8 +65,39 @@ func (c *Client) JoinGroup(ctx context.Context, cfg GroupConfig, assigned func([
 			_ = pause(ctx, time.Second)
 		}
 	}
-	err = group.Close()
-	return errors.Join(err, client.Close())
+	return group.Close()
+}
+
+// leave tells the coordinator that a static member goes for good, which sarama does only for the others.
+func leave(client sarama.Client, cfg GroupConfig) error {
+	ask := func() error {
+		coordinator, err := client.Coordinator(cfg.Group)
+		if err != nil {
+			return err
+		}
+		res, err := coordinator.LeaveGroup(&sarama.LeaveGroupRequest{
+			Version: 4, GroupId: cfg.Group, Members: []sarama.MemberIdentity{{GroupInstanceId: &cfg.InstanceID}},
+		})
+		if err != nil {
+			return err
+		}
+		err = asError(res.Err)
+		for _, member := range res.Members {
+			if member.Err != sarama.ErrUnknownMemberId { // It never became one, or is gone already.
+				err = errors.Join(err, asError(member.Err))
+			}
+		}
+		return err
+	}
+	err := ask()
+	if err == nil {
+		return nil
+	}
+	// The group may have another coordinator by now.
+	if refreshErr := client.RefreshCoordinator(cfg.Group); refreshErr != nil {
+		return errors.Join(err, refreshErr)
+	}
+	return ask()
 }
 
 func addresses(brokers []*sarama.Broker) []string {

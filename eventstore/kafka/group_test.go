@@ -14,13 +14,17 @@ import (
 	"daybook/internal/testenv"
 )
 
-// sessionTimeout is the shortest that brokers allow by default.
-const sessionTimeout = 6 * time.Second
+const (
+	// sessionTimeout is the shortest that brokers allow by default.
+	sessionTimeout = 6 * time.Second
+	// longSession lasts longer than tests wait for anything.
+	longSession = 5 * time.Minute
+)
 
 // member is one of a group, with the assignments it got.
 type member struct {
-	l     *log
-	leave func()
+	l   *log
+	end func()
 
 	mu     sync.Mutex
 	latest []int32
@@ -28,25 +32,36 @@ type member struct {
 }
 
 // join adds a member to the group; its own client, as it would be another node's.
-func (l *log) join(group, instance string) *member {
+func (l *log) join(group, instance string, session time.Duration) *member {
+	l.t.Helper()
+	return l.member((*kafka.Client).JoinGroup, group, instance, session)
+}
+
+// joinUntilKilled adds one that ends without a word.
+func (l *log) joinUntilKilled(group, instance string) *member {
+	l.t.Helper()
+	return l.member((*kafka.Client).JoinGroupUntilKilled, group, instance, sessionTimeout)
+}
+
+type joiner func(*kafka.Client, context.Context, kafka.GroupConfig, func([]int32)) error
+
+func (l *log) member(join joiner, group, instance string, session time.Duration) *member {
 	l.t.Helper()
 	m := &member{l: l}
 	ctx, cancel := context.WithCancel(context.Background())
 	client, done := l.connect(), make(chan struct{})
 	go func() {
 		defer close(done)
-		err := client.JoinGroup(ctx, kafka.GroupConfig{
-			Group: group, Topic: eventstore.AccountCommands, InstanceID: instance, SessionTimeout: sessionTimeout,
-		}, m.assign)
-		if err != nil {
+		cfg := kafka.GroupConfig{Group: group, Topic: eventstore.AccountCommands, InstanceID: instance, SessionTimeout: session}
+		if err := join(client, ctx, cfg, m.assign); err != nil {
 			l.t.Errorf("a member of the group ended: %v", err)
 		}
 	}()
-	m.leave = sync.OnceFunc(func() {
+	m.end = sync.OnceFunc(func() {
 		cancel()
 		<-done
 	})
-	l.t.Cleanup(m.leave)
+	l.t.Cleanup(m.end)
 	return m
 }
 
@@ -91,26 +106,26 @@ func TestMembersOfTheGroupShareThePartitions(t *testing.T) {
 	eachLog(t, func(l *log) {
 		group := "test-" + ids.New()
 
-		first := l.join(group, "")
+		first := l.join(group, "", sessionTimeout)
 		l.awaitShares([]int{3}, first)
 
-		second := l.join(group, "")
+		second := l.join(group, "", sessionTimeout)
 		l.awaitShares([]int{1, 2}, first, second)
 
-		first.leave()
+		first.end()
 		l.awaitShares([]int{3}, second)
 	})
 }
 
-func TestAStaticMemberThatComesBackSoonKeepsItsPartitions(t *testing.T) {
+func TestAMemberThatWasKilledAndComesBackSoonKeepsItsPartitions(t *testing.T) {
 	eachLog(t, func(l *log) {
 		group := "test-" + ids.New()
-		first, second := l.join(group, "node-1"), l.join(group, "node-2")
+		first, second := l.joinUntilKilled(group, "node-1"), l.join(group, "node-2", sessionTimeout)
 		l.awaitShares([]int{1, 2}, first, second)
 		had, kept, assignments := first.has(), second.has(), second.assignments()
 
-		first.leave()
-		back := l.join(group, "node-1")
+		first.end()
+		back := l.join(group, "node-1", sessionTimeout)
 
 		testenv.Eventually(l.t, func() error {
 			if got := back.has(); !slices.Equal(got, had) {
@@ -128,14 +143,32 @@ func TestAStaticMemberThatComesBackSoonKeepsItsPartitions(t *testing.T) {
 	})
 }
 
-func TestThePartitionsOfAStaticMemberThatStaysAwayAreHandedOver(t *testing.T) {
+func TestThePartitionsOfAMemberThatWasKilledAreHandedOverInTime(t *testing.T) {
 	eachLog(t, func(l *log) {
 		group := "test-" + ids.New()
-		first, second := l.join(group, "node-1"), l.join(group, "node-2")
+		first, second := l.joinUntilKilled(group, "node-1"), l.join(group, "node-2", sessionTimeout)
 		l.awaitShares([]int{1, 2}, first, second)
 
-		first.leave()
+		first.end()
 
 		l.awaitShares([]int{3}, second)
+	})
+}
+
+func TestThePartitionsOfAMemberThatStopsAreHandedOverWithoutWaitingForItsSession(t *testing.T) {
+	eachLog(t, func(l *log) {
+		group := "test-" + ids.New()
+		first, second := l.join(group, "node-1", longSession), l.join(group, "node-2", longSession)
+		l.awaitShares([]int{1, 2}, first, second)
+
+		first.end()
+
+		l.awaitShares([]int{3}, second)
+	})
+}
+
+func TestAMemberThatNeverHadAPlaceStopsWithoutTrouble(t *testing.T) {
+	eachLog(t, func(l *log) {
+		l.join("test-"+ids.New(), "node-1", longSession).end()
 	})
 }

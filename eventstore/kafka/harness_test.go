@@ -100,6 +100,16 @@ func (l *log) create(name string, count int32, settings map[string]string) {
 	})
 }
 
+// topics lists what the cluster holds.
+func (l *log) topics() map[string]sarama.TopicDetail {
+	l.t.Helper()
+	topics, err := l.admin().ListTopics()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return topics
+}
+
 // settings returns those of a topic.
 func (l *log) settings(name string) map[string]string {
 	l.t.Helper()

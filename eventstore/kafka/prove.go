@@ -4,17 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
-
-	"github.com/IBM/sarama"
 
 	"daybook/eventstore"
 )
-
-// MinProducerExpiry is the shortest time brokers may remember a silent producer, so that an owner's hourly renewal
-// keeps its fence standing even when some are missed.
-const MinProducerExpiry = 4 * time.Hour
 
 // ProveFence shows on a scratch topic that this cluster refuses a stale writer, before and after the new writer's
 // first batch. The error says what was let through.
@@ -95,63 +88,4 @@ func mustBeFenced(ctx context.Context, w eventstore.Writer, when string) error {
 		return nil
 	}
 	return fmt.Errorf("a stale writer was refused %s, but not as one: %w", when, err)
-}
-
-// Setting is one of a broker's settings that matters, and what is wrong with it.
-type Setting struct {
-	Broker  string
-	Name    string
-	Value   string
-	Problem string
-}
-
-// CheckBrokers reads the settings of every broker that the fence rests on.
-func (c *Client) CheckBrokers() ([]Setting, error) {
-	admin, err := sarama.NewClusterAdminFromClient(c.sarama)
-	if err != nil {
-		return nil, fmt.Errorf("asking Kafka for its settings: %w", err)
-	}
-	const name = "producer.id.expiration.ms"
-	var settings []Setting
-	for _, broker := range c.sarama.Brokers() {
-		values, err := settingsOf(admin, sarama.BrokerResource, strconv.Itoa(int(broker.ID())), name)
-		if err != nil {
-			return nil, fmt.Errorf("asking broker %s for its settings: %w", broker.Addr(), err)
-		}
-		value, ok := values[name]
-		if !ok { // The embedded broker has no such setting and never forgets.
-			continue
-		}
-		s := Setting{Broker: broker.Addr(), Name: name, Value: value}
-		if ms, err := strconv.ParseInt(value, 10, 64); err == nil && time.Duration(ms)*time.Millisecond < MinProducerExpiry {
-			s.Problem = fmt.Sprintf("set it to at least %d, or a silent owner's fence is forgotten", MinProducerExpiry.Milliseconds())
-		}
-		settings = append(settings, s)
-	}
-	return settings, nil
-}
-
-// LogID identifies the log: the cluster and the topic of account events, so that local state of another log is not
-// taken for this one's.
-func (c *Client) LogID() (string, error) {
-	broker := c.sarama.LeastLoadedBroker()
-	if broker == nil {
-		return "", errors.New("asking Kafka for its identity: no broker is known")
-	}
-	_ = broker.Open(c.conf)
-	topic := eventstore.AccountEvents
-	res, err := broker.GetMetadata(&sarama.MetadataRequest{Version: 10, Topics: []string{topic}})
-	if err != nil {
-		return "", fmt.Errorf("asking Kafka for its identity: %w", err)
-	}
-	cluster := ""
-	if res.ClusterID != nil {
-		cluster = *res.ClusterID
-	}
-	for _, t := range res.Topics {
-		if t.Name == topic {
-			return fmt.Sprintf("%s/%x", cluster, t.Uuid), nil
-		}
-	}
-	return "", fmt.Errorf("asking Kafka for its identity: no topic %s", topic)
 }

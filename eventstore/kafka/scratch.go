@@ -13,7 +13,7 @@ func (c *Client) WithScratchTopic(name string, partitions int32, use func(topic 
 	if err != nil {
 		return err
 	}
-	replication, err := c.defaultReplication(admin)
+	replication, err := c.replication(admin)
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func (c *Client) WithScratchTopic(name string, partitions int32, use func(topic 
 // WithAllTopics creates Daybook's topics, lets use have them, and deletes them with all that is in them: for benchmarks
 // on a cluster that holds nothing else. A SetupError when one of the topics exists.
 func (c *Client) WithAllTopics(cfg TopicsConfig, use func(partitions int32) error) error {
-	missing, err := c.CheckTopics(cfg)
+	_, missing, err := c.CheckTopics(cfg)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (c *Client) WithAllTopics(cfg TopicsConfig, use func(partitions int32) erro
 // awaitGone waits, a bounded time, until brokers have forgotten deleted topics.
 func (c *Client) awaitGone(cfg TopicsConfig, topics int) error {
 	for range 100 {
-		if missing, err := c.CheckTopics(cfg); err == nil && len(missing) == topics {
+		if _, missing, err := c.CheckTopics(cfg); err == nil && len(missing) == topics {
 			return nil
 		}
 		time.Sleep(50 * time.Millisecond)

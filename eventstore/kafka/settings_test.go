@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -9,26 +11,48 @@ import (
 	"daybook/eventstore"
 )
 
-// threeBrokers answers as a cluster whose topics have three copies would; the others tests run on have one broker.
-type threeBrokers struct {
+// cluster answers as one of several brokers would; tests run on one.
+type cluster struct {
 	sarama.ClusterAdmin
+	brokers  int
+	topics   map[string]sarama.TopicDetail
 	settings map[string]string
 }
 
+// DescribeCluster implements sarama.ClusterAdmin.
+func (c cluster) DescribeCluster() ([]*sarama.Broker, int32, error) {
+	all := make([]*sarama.Broker, c.brokers)
+	for i := range all {
+		all[i] = sarama.NewBroker("broker:9092")
+	}
+	return all, 0, nil
+}
+
+// ListTopics implements sarama.ClusterAdmin.
+func (c cluster) ListTopics() (map[string]sarama.TopicDetail, error) { return c.topics, nil }
+
 // DescribeConfigs implements sarama.ClusterAdmin.
-func (a threeBrokers) DescribeConfigs(resources []*sarama.ConfigResource, _ sarama.DescribeConfigsOptions) ([]*sarama.ConfigResourceResult, error) {
+func (c cluster) DescribeConfigs(resources []*sarama.ConfigResource, _ sarama.DescribeConfigsOptions) ([]*sarama.ConfigResourceResult, error) {
 	result := &sarama.ConfigResourceResult{Name: resources[0].Name}
-	for name, value := range a.settings {
+	for name, value := range c.settings {
 		result.Configs = append(result.Configs, sarama.ConfigEntry{Name: name, Value: value})
 	}
 	return []*sarama.ConfigResourceResult{result}, nil
+}
+
+// copies is a topic of two partitions.
+func copies(first, second int) sarama.TopicDetail {
+	return sarama.TopicDetail{
+		NumPartitions: 2, ReplicationFactor: int16(first),
+		ReplicaAssignment: map[int32][]int32{0: make([]int32, first), 1: make([]int32, second)},
+	}
 }
 
 func TestThreeCopiesOfWhichOneMayBeTheOnlyAreRefused(t *testing.T) {
 	spec := topicSpec{name: eventstore.AccountEvents, partitions: 3, events: true}
 	three, one := sarama.TopicDetail{NumPartitions: 3, ReplicationFactor: 3}, sarama.TopicDetail{NumPartitions: 3, ReplicationFactor: 1}
 	check := func(minimum string, existing sarama.TopicDetail) error {
-		return (&Client{}).checkTopic(threeBrokers{settings: map[string]string{"min.insync.replicas": minimum}}, spec, existing)
+		return (&Client{}).checkTopic(cluster{settings: map[string]string{"min.insync.replicas": minimum}}, spec, existing)
 	}
 
 	err := check("1", three)
@@ -41,5 +65,57 @@ func TestThreeCopiesOfWhichOneMayBeTheOnlyAreRefused(t *testing.T) {
 	}
 	if err := check("1", one); err != nil { // There is nothing to be in sync with.
 		t.Error(err)
+	}
+}
+
+func TestWhatAClusterWouldNotSurviveIsFound(t *testing.T) {
+	healthy := func() cluster {
+		return cluster{
+			brokers: 3,
+			topics: map[string]sarama.TopicDetail{
+				eventstore.AccountEvents: copies(3, 3), eventstore.TransactionEvents: copies(3, 3), transactionTopic: copies(3, 3),
+			},
+			settings: map[string]string{uncleanElection: "false", producerExpiry: "86400000", transactionCopies: "3"},
+		}
+	}
+	for name, c := range map[string]struct {
+		change func(*cluster)
+		want   string
+	}{
+		"nothing":                          {func(*cluster) {}, ""},
+		"one copy on one broker":           {func(c *cluster) { c.brokers, c.topics[eventstore.AccountEvents] = 1, copies(1, 1) }, ""},
+		"no topics yet":                    {func(c *cluster) { c.topics = nil }, ""},
+		"a partition with two copies":      {func(c *cluster) { c.topics[eventstore.AccountEvents] = copies(3, 2) }, "replication.factor=2"},
+		"one copy of transactions' events": {func(c *cluster) { c.topics[eventstore.TransactionEvents] = copies(1, 1) }, "replication.factor=1"},
+		"one copy of the fence":            {func(c *cluster) { c.topics[transactionTopic] = copies(1, 1) }, "replication.factor=1"},
+		"one copy of the fence to come": {func(c *cluster) {
+			delete(c.topics, transactionTopic)
+			c.settings[transactionCopies] = "1"
+		}, transactionCopies + "=1"},
+		"unclean elections":     {func(c *cluster) { c.settings[uncleanElection] = "true" }, uncleanElection + "=true"},
+		"a short memory":        {func(c *cluster) { c.settings[producerExpiry] = "14399999" }, producerExpiry + "=14399999"},
+		"no memory told":        {func(c *cluster) { delete(c.settings, producerExpiry) }, producerExpiry + "="},
+		"memory as no number":   {func(c *cluster) { c.settings[producerExpiry] = "a day" }, producerExpiry + "=a day"},
+		"memory just sufficing": {func(c *cluster) { c.settings[producerExpiry] = "14400000" }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			examined := healthy()
+			c.change(&examined)
+
+			settings, err := checkSettings(examined)
+			if err != nil {
+				t.Fatal(err)
+			}
+
+			problems := map[string]bool{}
+			for _, s := range settings {
+				if s.Problem != "" {
+					problems[s.Name+"="+s.Value] = true
+				}
+			}
+			if got := strings.Join(slices.Sorted(maps.Keys(problems)), ", "); got != c.want {
+				t.Errorf("it finds %q, want %q", got, c.want)
+			}
+		})
 	}
 }

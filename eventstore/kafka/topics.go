@@ -25,8 +25,6 @@ const (
 type TopicsConfig struct {
 	// Partitions is the count to create with and to insist on; zero takes what exists, or DefaultPartitions.
 	Partitions int32
-	// ReplicationFactor of created topics; zero means 3, or the number of brokers when there are fewer.
-	ReplicationFactor int16
 	// ForeverOnly creates command and reply topics without retention too, for a broker whose deletion is not trusted.
 	ForeverOnly bool
 }
@@ -52,11 +50,9 @@ func (c *Client) EnsureTopics(cfg TopicsConfig) (int32, error) {
 	if err != nil {
 		return 0, err
 	}
-	replication := cfg.ReplicationFactor
-	if replication == 0 {
-		if replication, err = c.defaultReplication(admin); err != nil {
-			return 0, err
-		}
+	replication, err := c.replication(admin)
+	if err != nil {
+		return 0, err
 	}
 	for _, spec := range missing {
 		if err := createTopic(admin, spec, replication); err != nil {
@@ -70,17 +66,18 @@ func (c *Client) EnsureTopics(cfg TopicsConfig) (int32, error) {
 	return partitions, c.awaitLeaders(counts)
 }
 
-// CheckTopics checks the existing topics as EnsureTopics does, and returns the names of those that it would create.
-func (c *Client) CheckTopics(cfg TopicsConfig) (missing []string, err error) {
+// CheckTopics checks the existing topics as EnsureTopics does, and creates none: it returns the number of partitions
+// and the names of the topics that are missing.
+func (c *Client) CheckTopics(cfg TopicsConfig) (partitions int32, missing []string, err error) {
 	admin, err := c.admin()
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
-	_, absent, err := c.survey(admin, cfg)
+	partitions, absent, err := c.survey(admin, cfg)
 	for _, spec := range absent {
 		missing = append(missing, spec.name)
 	}
-	return missing, err
+	return partitions, missing, err
 }
 
 // admin is not to be closed: closing it would close the shared client.
@@ -151,12 +148,13 @@ func chosenPartitions(asked int32, topics map[string]sarama.TopicDetail) (int32,
 	return existing.NumPartitions, nil
 }
 
-func (c *Client) defaultReplication(admin sarama.ClusterAdmin) (int16, error) {
+// replication is how many copies a new topic gets.
+func (c *Client) replication(admin sarama.ClusterAdmin) (int16, error) {
 	brokers, _, err := admin.DescribeCluster()
 	if err != nil {
 		return 0, fmt.Errorf("asking Kafka for its brokers: %w", err)
 	}
-	return int16(min(3, max(1, len(brokers)))), nil
+	return int16(min(wantedCopies, max(1, len(brokers)))), nil
 }
 
 func createTopic(admin sarama.ClusterAdmin, spec topicSpec, replication int16) error {
@@ -231,14 +229,10 @@ func settingsOf(admin sarama.ClusterAdmin, kind sarama.ConfigResourceType, name 
 
 // awaitLeaders waits, a bounded time, until every partition of the given topics has a leader.
 func (c *Client) awaitLeaders(topics map[string]int32) error {
-	var last error
-	for range 100 {
-		if last = c.leadersOf(topics); last == nil {
-			return nil
-		}
-		time.Sleep(50 * time.Millisecond)
+	if err := settle(func() error { return c.leadersOf(topics) }); err != nil {
+		return fmt.Errorf("waiting for the leaders of new topics: %w", err)
 	}
-	return fmt.Errorf("waiting for the leaders of new topics: %w", last)
+	return nil
 }
 
 func (c *Client) leadersOf(topics map[string]int32) error {

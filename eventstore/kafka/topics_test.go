@@ -14,7 +14,7 @@ import (
 
 func TestMissingTopicsAreCreatedWithTheirSettings(t *testing.T) {
 	eachBroker(t, func(l *log) {
-		missing, err := l.CheckTopics(kafka.TopicsConfig{})
+		_, missing, err := l.CheckTopics(kafka.TopicsConfig{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,15 +45,16 @@ func TestMissingTopicsAreCreatedWithTheirSettings(t *testing.T) {
 				}
 			}
 		}
+		topics := l.topics()
 		for name, want := range map[string]int32{
 			eventstore.AccountEvents: 3, eventstore.TransactionEvents: 3, eventstore.AccountCommands: 3, eventstore.CommandReplies: 1,
 		} {
-			if got, err := l.Partitions(name); err != nil || got != want {
-				l.t.Errorf("%s has %d partitions, want %d: %v", name, got, want, err)
+			if got := topics[name].NumPartitions; got != want {
+				l.t.Errorf("%s has %d partitions, want %d", name, got, want)
 			}
 		}
-		if missing, err := l.CheckTopics(kafka.TopicsConfig{}); err != nil || len(missing) > 0 {
-			l.t.Errorf("missing are %v afterwards: %v", missing, err)
+		if count, missing, err := l.CheckTopics(kafka.TopicsConfig{}); err != nil || len(missing) > 0 || count != kafka.DefaultPartitions {
+			l.t.Errorf("missing are %v afterwards, with %d partitions: %v", missing, count, err)
 		}
 	})
 }
@@ -113,8 +114,8 @@ func TestTopicsThatWouldLoseHistoryAreRefused(t *testing.T) {
 						_, err := l.EnsureTopics(kafka.TopicsConfig{})
 
 						mustBeSetupError(l, err, events+" has "+name+"="+value)
-						if topics, err := l.admin().ListTopics(); err != nil || countBilling(topics) != 1 {
-							l.t.Errorf("topics were created beside a wrong one: %v, %v", topics, err)
+						if topics := l.topics(); countBilling(topics) != 1 {
+							l.t.Errorf("topics were created beside a wrong one: %v", topics)
 						}
 					})
 				})
@@ -139,6 +140,33 @@ func TestCommandTopicsMayForget(t *testing.T) {
 
 		if _, err := l.EnsureTopics(kafka.TopicsConfig{}); err != nil {
 			l.t.Error(err)
+		}
+	})
+}
+
+func TestANewTopicCanBeAskedForItsEndsAtOnce(t *testing.T) {
+	eachLog(t, func(l *log) {
+		other := l.connect() // It knows of no leader yet.
+		for p := range int32(partitions) {
+			start, err := other.StartOffset(topic, p)
+			if err != nil || start != 0 {
+				l.t.Errorf("partition %d starts at %d: %v", p, start, err)
+			}
+			end, err := other.EndOffset(topic, p)
+			if err != nil || end != 0 {
+				l.t.Errorf("partition %d ends at %d: %v", p, end, err)
+			}
+		}
+	})
+}
+
+func TestALogThatIsNotThereIsAskedForABoundedTime(t *testing.T) {
+	eachBroker(t, func(l *log) {
+		if !l.real { // The patience is the same, and takes its time.
+			return
+		}
+		if _, err := l.LogID(); !errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
+			l.t.Errorf("got %v", err)
 		}
 	})
 }
