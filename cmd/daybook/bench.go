@@ -24,6 +24,9 @@ const (
 	flagEvents   = "events"
 )
 
+// readyTimeout bounds the wait until a node has joined its group and taken its partitions over.
+const readyTimeout = time.Minute
+
 // httpCallers is how many clients send one mutation after another over HTTP.
 const httpCallers = 64
 
@@ -51,6 +54,9 @@ func runBench(ctx context.Context, c *cli.Command) error {
 	cfg, err := readConfig(c)
 	if err != nil {
 		return err
+	}
+	if cfg.embedded() != (cfg.DatabaseURL == "") {
+		return fmt.Errorf("--%s and --%s go together: name both, or neither to measure the embedded default alone", flagBrokers, flagDatabase)
 	}
 	l := &lab{
 		cfg: cfg, log: slog.New(slog.NewTextHandler(io.Discard, nil)), progress: os.Stderr,
@@ -150,7 +156,10 @@ func (b *backendBench) measure(ctx context.Context, run, runs int) error {
 
 func (b *backendBench) engine(ctx context.Context, callers int) error {
 	return b.fresh(func(c *cluster, partitions int32, dir string) error {
-		raw, err := bench.Raw(ctx, c.client, partitions, callers, b.lab.duration)
+		raw := func(transactions bool) (bench.Result, error) {
+			return bench.Raw(ctx, c.client, partitions, transactions, callers, b.lab.duration)
+		}
+		all, err := raw(true)
 		if err != nil {
 			return err
 		}
@@ -158,7 +167,13 @@ func (b *backendBench) engine(ctx context.Context, callers int) error {
 		if err != nil {
 			return err
 		}
-		b.table.Add(fmt.Sprintf("(a) commands, %d callers", callers), measured, "raw fenced batches", &raw)
+		accountEvents, err := raw(false)
+		if err != nil {
+			return err
+		}
+		name := fmt.Sprintf("(a) commands, %d callers", callers)
+		b.table.Add(name, measured, "raw, the same bytes", &all)
+		b.table.Add(name+", account events only", measured, "raw, without transaction events", &accountEvents)
 		return nil
 	})
 }
@@ -223,19 +238,25 @@ func withNode(ctx context.Context, cfg config, log *slog.Logger, use func(url st
 		return err
 	}
 	run, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- m.Run(run) }()
-	err := awaitReady(run, m)
+	defer stop()
+	var runErr error
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		runErr = m.Run(run)
+	}()
+	err := awaitReady(ctx, m, ended)
 	if err == nil {
 		err = use(m.URL())
 	}
 	stop()
-	return errors.Join(err, <-ended, m.Close())
+	<-ended
+	return errors.Join(err, runErr, m.Close())
 }
 
-// awaitReady waits, a bounded time, until the node owns its partitions.
-func awaitReady(ctx context.Context, m *Main) error {
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+// awaitReady waits, a bounded time, until the node owns its partitions. A node that ended never will.
+func awaitReady(ctx context.Context, m *Main, ended <-chan struct{}) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -246,6 +267,8 @@ func awaitReady(ctx context.Context, m *Main) error {
 		}
 		select {
 		case <-tick.C:
+		case <-ended:
+			return errors.New("the node ended before it was ready")
 		case <-ctx.Done():
 			return fmt.Errorf("the node is not ready: %w", err)
 		}

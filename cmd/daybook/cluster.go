@@ -49,6 +49,11 @@ func (c *cluster) topics(cfg config) (int32, error) {
 	return c.client.EnsureTopics(kafka.TopicsConfig{Partitions: cfg.Partitions, ForeverOnly: c.broker != nil})
 }
 
+// missingTopics checks the topics that exist, and returns the number of partitions and the topics still to be created.
+func (c *cluster) missingTopics(cfg config) (int32, []string, error) {
+	return c.client.CheckTopics(kafka.TopicsConfig{Partitions: cfg.Partitions, ForeverOnly: c.broker != nil})
+}
+
 func (c *cluster) Close() error {
 	return errors.Join(c.client.Close(), c.directory.Close())
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"daybook/eventstore"
 	"daybook/eventstore/kafka"
+	"daybook/projector"
 )
 
 // doctorTimeout bounds the proof of the fence.
@@ -23,7 +25,7 @@ func doctorCommand() *cli.Command {
 		Name:  "doctor",
 		Usage: "check that the log and the database are fit to keep money in",
 		Description: "Checks the topics and the brokers' settings, proves on a scratch topic that the cluster refuses a stale\n" +
-			"writer, and opens the database. It creates none of Daybook's topics. Exit code 0 when all is well.\n\n" +
+			"writer, and looks at the database. It creates none of Daybook's topics and tables. Exit code 0 when all is well.\n\n" +
 			"Example:\n" +
 			"  daybook doctor --kafka-brokers localhost:9092 --database-url postgres://daybook@localhost/daybook",
 		Flags:  storageFlags(),
@@ -79,26 +81,29 @@ func (d *doctor) examine(ctx context.Context) {
 		return
 	}
 	defer func() { _ = c.Close() }()
-	d.topics(c)
-	d.brokers(c.client)
+	missing := d.topics(c)
+	// First the proof: it makes the brokers create their topic of transactions, whose copies are counted then.
+	d.report("a stale writer is refused", c.client.ProveFence(ctx))
 	if c.broker != nil {
 		d.report("the disk has room and takes writes", c.broker.Healthy())
+	} else {
+		d.settings(c.client)
 	}
-	d.report("a stale writer is refused", c.client.ProveFence(ctx))
-	d.database(ctx, c)
+	d.database(ctx, c.client, missing)
 }
 
-func (d *doctor) topics(c *cluster) {
-	missing, err := c.client.CheckTopics(kafka.TopicsConfig{Partitions: d.cfg.Partitions, ForeverOnly: c.broker != nil})
+func (d *doctor) topics(c *cluster) (missing []string) {
+	_, missing, err := c.missingTopics(d.cfg)
 	what := "the topics keep every event, in order"
 	if len(missing) > 0 {
 		what += " (still to be created by daybook serve: " + strings.Join(missing, ", ") + ")"
 	}
 	d.report(what, err)
+	return missing
 }
 
-func (d *doctor) brokers(client *kafka.Client) {
-	settings, err := client.CheckBrokers()
+func (d *doctor) settings(client *kafka.Client) {
+	settings, err := client.CheckSettings()
 	if err != nil {
 		d.report("the brokers tell their settings", err)
 		return
@@ -108,24 +113,27 @@ func (d *doctor) brokers(client *kafka.Client) {
 		if s.Problem != "" {
 			problem = errors.New(s.Problem)
 		}
-		d.report(fmt.Sprintf("broker %s has %s=%s", s.Broker, s.Name, s.Value), problem)
+		d.report(fmt.Sprintf("%s has %s=%s", s.Of, s.Name, s.Value), problem)
 	}
 }
 
-// database opens the read model as serve does, which also brings its tables up to date.
-func (d *doctor) database(ctx context.Context, c *cluster) {
+// database looks whether serve could use the read model, without creating anything.
+func (d *doctor) database(ctx context.Context, client *kafka.Client, missing []string) {
 	what := "the database takes the read model"
-	missing, err := c.client.CheckTopics(kafka.TopicsConfig{ForeverOnly: c.broker != nil})
-	if err == nil && len(missing) > 0 {
-		d.report(what, fmt.Errorf("it is not known yet which log it belongs to; run daybook serve once, which creates %s", eventstore.AccountEvents))
-		return
-	}
-	id, err := c.client.LogID()
-	if err == nil {
-		model, openErr := openModel(ctx, d.cfg, id, d.cfg.logger(io.Discard))
-		if err = openErr; err == nil {
-			err = model.Close()
+	id := "(still to be created)"
+	var err error
+	if !slices.Contains(missing, eventstore.AccountEvents) {
+		if id, err = client.LogID(); err != nil {
+			d.report(what, err)
+			return
 		}
+	}
+	model, err := existingModel(ctx, d.cfg, id, d.cfg.logger(io.Discard))
+	switch {
+	case errors.Is(err, projector.ErrEmpty):
+		what, err = what+" (still to be created by daybook serve)", nil
+	case err == nil:
+		err = model.Close()
 	}
 	d.report(what, err)
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
+	"time"
 
 	"github.com/urfave/cli/v3"
 
@@ -18,7 +20,7 @@ func verifyCommand() *cli.Command {
 		Usage: "compare the read model with the log, account by account",
 		Description: "Folds the log anew and compares it with every row of the read model, and checks what the log itself\n" +
 			"promises: versions without gap, balances that follow from one another, money that sums to zero.\n" +
-			"Exit code 0 when there are no differences. A running node on Kafka can be verified from another data directory.\n\n" +
+			"It changes neither. Exit code 0 when there are no differences. A running node on Kafka can be verified from another data directory.\n\n" +
 			"Example:\n" +
 			"  daybook verify --data-dir /tmp/verify --kafka-brokers localhost:9092 --database-url postgres://daybook@localhost/daybook",
 		Flags:  storageFlags(),
@@ -34,13 +36,19 @@ func runVerify(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
+	if _, err := os.Stat(cfg.DataDir); cfg.embedded() && errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("there is no data directory %s: name the one that daybook serve works on", cfg.DataDir)
+	}
 	log := cfg.logger(os.Stderr)
 	cl, err := openCluster(cfg, "daybook-verify", log)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = cl.Close() }()
-	partitions, err := cl.topics(cfg)
+	partitions, missing, err := cl.missingTopics(cfg)
+	if err == nil && len(missing) > 0 {
+		err = fmt.Errorf("the log has no topic %s: name the brokers or the data directory that daybook serve works on", missing[0])
+	}
 	if err != nil {
 		return err
 	}
@@ -48,7 +56,7 @@ func runVerify(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	model, err := openModel(ctx, cfg, id, log)
+	model, err := existingModel(ctx, cfg, id, log)
 	if err != nil {
 		return err
 	}
@@ -75,6 +83,17 @@ func runVerify(ctx context.Context, c *cli.Command) error {
 		fmt.Fprintf(out, "in transit: %s %s in %d transfers\n", money.Format(t.Amount, t.Currency), t.Currency, t.Transfers)
 	}
 	return nil
+}
+
+// existingModel opens the read model as it is.
+func existingModel(ctx context.Context, cfg config, logID string, log *slog.Logger) (*projector.ReadModel, error) {
+	url, err := cfg.databaseURL()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	return projector.Open(ctx, projector.Config{URL: url, LogID: logID, ReadOnly: true, Clock: time.Now, Logger: log})
 }
 
 // place says where a difference shows.

@@ -12,6 +12,7 @@ import (
 	"github.com/shopspring/decimal"
 
 	"daybook/domain/account"
+	"daybook/domain/transaction"
 	"daybook/engine"
 	"daybook/engine/store"
 	"daybook/eventstore"
@@ -22,28 +23,47 @@ import (
 // accounts is over how many accounts a load is spread.
 const accounts = 1000
 
-// sampleEvent is one top-up's event, as the engine writes it.
-func sampleEvent() (eventstore.Message, error) {
-	return eventstore.Encode(&eventstore.Event{
-		ID: ids.New(), AggregateID: "bench-0-123", Version: 1234, Timestamp: time.Now(), CorrelationID: ids.New(), CausationID: ids.New(),
-		IdempotencyKey: "12345-67",
-		Data: &account.BalanceChanged{
-			PreviousBalance: decimal.New(123400, -2), NewBalance: decimal.New(123500, -2), ChangeAmount: decimal.New(100, -2),
-			ChangeType: account.Credit, Reason: "bench", TransactionID: ids.New(), Currency: "EUR",
-			TransactionType: account.Topup, CounterpartyID: "external:bench:EUR",
-		},
-	})
+// sampleCommand is what a top-up comes to in the log, as the engine writes it: the account's event and, unless they are
+// left out, the two of its transaction.
+func sampleCommand(transactions bool) ([]eventstore.Message, error) {
+	change := &account.BalanceChanged{
+		PreviousBalance: decimal.New(123400, -2), NewBalance: decimal.New(123500, -2), ChangeAmount: decimal.New(100, -2),
+		ChangeType: account.Credit, Reason: "bench", TransactionID: ids.New(), Currency: "EUR",
+		TransactionType: account.Topup, CounterpartyID: "external:bench:EUR",
+	}
+	events := []eventstore.Event{{
+		ID: ids.New(), AggregateID: "bench-0123456789ab-123", Version: 1234, Timestamp: time.Now(), CorrelationID: ids.New(),
+		CausationID: ids.New(), IdempotencyKey: "12345-67", Data: change,
+	}}
+	if transactions {
+		derived, _ := transaction.React(events[0].AggregateID, change, true)
+		for i := range derived {
+			events = append(events, eventstore.Event{
+				ID: ids.New(), AggregateID: change.TransactionID, Version: derived[i].Version(), Timestamp: events[0].Timestamp,
+				CorrelationID: events[0].CorrelationID, CausationID: events[0].ID, Data: &derived[i],
+			})
+		}
+	}
+	messages := make([]eventstore.Message, len(events))
+	for i := range events {
+		var err error
+		if messages[i], err = eventstore.Encode(&events[i]); err != nil {
+			return nil, err
+		}
+	}
+	return messages, nil
 }
 
-// Raw measures fenced idempotent batches of the bytes a top-up has, with nothing around them.
-func Raw(ctx context.Context, client *kafka.Client, partitions int32, callers int, d time.Duration) (Result, error) {
-	sample, err := sampleEvent()
+// Raw measures fenced idempotent batches of the bytes that a top-up comes to, with nothing around them: all of them, or
+// without those of its transaction, which the engine writes after it has answered.
+func Raw(ctx context.Context, client *kafka.Client, partitions int32, transactions bool, callers int, d time.Duration) (Result, error) {
+	command, err := sampleCommand(transactions)
 	if err != nil {
 		return Result{}, err
 	}
 	var result Result
 	err = client.WithScratchTopic("daybook.bench", partitions, func(topic string) error {
-		g, err := newRawGroup(ctx, client, topic, partitions, sample)
+		g, err := newRawGroup(ctx, client, topic, partitions, command)
 		if err != nil {
 			return err
 		}

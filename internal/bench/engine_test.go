@@ -2,45 +2,40 @@ package bench
 
 import (
 	"context"
-	"io"
-	"log/slog"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
-	"daybook/eventstore/embedded"
 	"daybook/eventstore/kafka"
+	"daybook/internal/testenv"
 )
 
-func TestScratch(t *testing.T) {
-	var brokers []string
-	if v := os.Getenv("DAYBOOK_TEST_KAFKA"); v != "" {
-		brokers = []string{v}
-	} else {
-		b, err := embedded.Open(t.TempDir(), slog.New(slog.NewTextHandler(io.Discard, nil)))
+// TestEngineMeasuresBoth runs the benchmark for a moment, or for as long as DAYBOOK_BENCH_DURATION says.
+func TestEngineMeasuresBoth(t *testing.T) {
+	duration, err := time.ParseDuration(os.Getenv("DAYBOOK_BENCH_DURATION"))
+	if err != nil {
+		duration = 100 * time.Millisecond
+	}
+	testenv.EachLog(t, func(t *testing.T, brokers []string) {
+		client, err := kafka.Open(kafka.Config{Brokers: brokers, ClientID: "bench", Logger: testenv.Logger()})
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer b.Close()
-		brokers = b.Addresses()
-	}
-	client, err := kafka.Open(kafka.Config{Brokers: brokers, ClientID: "bench", Logger: slog.Default()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, err := client.EnsureTopics(kafka.TopicsConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx := context.Background()
-	for _, callers := range []int{512} {
-		for range 1 {
-			if os.Getenv("ONLY") != "engine" {
-				r, err := Raw(ctx, client, n, callers, 3*time.Second)
-				t.Logf("raw %d: %.0f/s p50 %s p99 %s %v", callers, r.PerSecond, r.P50, r.P99, err)
-			}
-			e, err := Engine(ctx, client, n, t.TempDir(), callers, 3*time.Second)
-			t.Logf("engine %d: %.0f/s p50 %s p99 %s %v", callers, e.PerSecond, e.P50, e.P99, err)
+		defer client.Close() //nolint:errcheck // Nothing was left to write.
+		partitions, err := client.EnsureTopics(kafka.TopicsConfig{})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
+		ctx := context.Background()
+		raw, err := Raw(ctx, client, partitions, true, 512, duration)
+		if err != nil || raw.PerSecond <= 0 {
+			t.Fatalf("raw: %+v, %v", raw, err)
+		}
+		engine, err := Engine(ctx, client, partitions, filepath.Join(t.TempDir(), "state"), 512, duration)
+		if err != nil || engine.PerSecond <= 0 {
+			t.Fatalf("engine: %+v, %v", engine, err)
+		}
+		t.Logf("512 callers: engine %.0f/s p50 %s, raw %.0f/s p50 %s, %.2f", engine.PerSecond, engine.P50, raw.PerSecond, raw.P50, engine.PerSecond/raw.PerSecond)
+	})
 }

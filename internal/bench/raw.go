@@ -20,9 +20,9 @@ type rawGroup struct {
 	errs   chan error
 }
 
-// newRawGroup fences every partition and starts a writer on each, which answers a caller when a copy of the message
-// is in the log.
-func newRawGroup(ctx context.Context, client *kafka.Client, topic string, partitions int32, sample eventstore.Message) (*rawGroup, error) {
+// newRawGroup fences every partition and starts a writer on each, which answers a caller when a copy of the messages
+// that a command comes to is in the log.
+func newRawGroup(ctx context.Context, client *kafka.Client, topic string, partitions int32, command []eventstore.Message) (*rawGroup, error) {
 	ctx, stop := context.WithCancel(ctx)
 	g := &rawGroup{queues: make([]chan chan struct{}, partitions), stop: stop, errs: make(chan error, partitions)}
 	for p := range partitions {
@@ -42,7 +42,7 @@ func newRawGroup(ctx context.Context, client *kafka.Client, topic string, partit
 		}
 		g.queues[p] = make(chan chan struct{}, 8192)
 		g.wg.Go(func() {
-			if err := writeRaw(ctx, writer, g.queues[p], sample); err != nil {
+			if err := writeRaw(ctx, writer, g.queues[p], command); err != nil {
 				g.errs <- err
 			}
 		})
@@ -74,7 +74,8 @@ func awaitMarker(ctx context.Context, client *kafka.Client, topic string, p int3
 	}
 }
 
-func writeRaw(ctx context.Context, writer eventstore.Writer, queue chan chan struct{}, sample eventstore.Message) error {
+func writeRaw(ctx context.Context, writer eventstore.Writer, queue chan chan struct{}, command []eventstore.Message) error {
+	// The engine's own bounds: three batches on their way, and about as many messages as its 768 KB hold of these.
 	const inFlight, batchMessages = 3, 700
 	acks := make(chan error, inFlight+1)
 	var waiting [][]chan struct{}
@@ -96,10 +97,10 @@ func writeRaw(ctx context.Context, writer eventstore.Writer, queue chan chan str
 			}
 			waiting = waiting[1:]
 		case first := <-in:
-			callers := gatherRaw(first, queue, batchMessages)
-			messages := make([]eventstore.Message, len(callers))
-			for i := range messages {
-				messages[i] = sample
+			callers := gatherRaw(first, queue, batchMessages/len(command))
+			messages := make([]eventstore.Message, 0, len(callers)*len(command))
+			for range callers {
+				messages = append(messages, command...)
 			}
 			waiting = append(waiting, callers)
 			if err := writer.Append(messages, func(_ int64, err error) { acks <- err }); err != nil {

@@ -77,7 +77,11 @@ func median(all []float64) float64 {
 		return 0
 	}
 	slices.Sort(all)
-	return all[len(all)/2]
+	middle := len(all) / 2
+	if len(all)%2 == 0 {
+		return (all[middle-1] + all[middle]) / 2
+	}
+	return all[middle]
 }
 
 func rate(perSecond float64) string {
