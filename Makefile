@@ -16,7 +16,7 @@ lint: ## Check style, imports and common mistakes
 	scripts/lint
 
 build: console ## Build bin/daybook with the playground in it
-	go build -o bin/daybook ./cmd/daybook
+	go build -buildvcs=false -o bin/daybook ./cmd/daybook
 
 console: ## Build the playground when its sources are newer
 	scripts/console

@@ -6,6 +6,9 @@ script=$root/scripts/${0##*/}
 # shellcheck disable=SC2034 # Used by those who source this.
 cache=$root/.cache
 
+# A checkout that belongs to somebody else, as in a container, has no history that Go could read.
+export GOFLAGS="${GOFLAGS:+$GOFLAGS }-buildvcs=false"
+
 say() { printf '%s\n' "$*" >&2; }
 
 die() {
@@ -22,9 +25,11 @@ apt_install() {
   [[ $(id -u) == 0 ]] || die "run 'apt-get install $*' as root, then run this again"
   say "installing $*"
   local options=(-qq -o DPkg::Lock::Timeout=300)
-  if [[ -z ${DAYBOOK_APT_UPDATED:-} ]]; then
+  local updated=$cache/apt-updated # Once for all scripts of a run.
+  if [[ -z $(find "$updated" -mmin -60 2>/dev/null) ]]; then
     apt-get "${options[@]}" update >&2
-    export DAYBOOK_APT_UPDATED=1 # Once for all scripts of a run.
+    mkdir -p "$cache"
+    touch "$updated"
   fi
   DEBIAN_FRONTEND=noninteractive apt-get "${options[@]}" install -y --no-install-recommends "$@" >&2
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { buildSchema, Kind, parse, TypeInfo, validate, visit, visitWithTypeInfo } from 'graphql'
+import { buildSchema, Kind, parse, print, TypeInfo, validate, visit, visitWithTypeInfo } from 'graphql'
 import { fillVariables } from '../src/variables.js'
 
 const folder = new URL('../examples/', import.meta.url)
@@ -16,10 +16,22 @@ const examples = readdirSync(folder)
     return { file, document, operations }
   })
 
-test('the examples follow the walk', () => {
+const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+const blocks = (language) => [...readme.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, 'gms'))].map(([, text]) => text)
+
+test('the README walks through the examples, in their order and by the same operations', () => {
+  const walk = blocks('graphql').map((text) => print(parse(text)))
   assert.deepEqual(
-    examples.map(({ operations }) => operations[0].name.value),
-    ['OpenAccounts', 'TopUp', 'Transfer', 'Balances', 'BalanceAMinuteAgo', 'WatchBalance', 'WatchTransaction'],
+    walk,
+    examples.map(({ document }) => print(document)),
+  )
+})
+
+test('the README gives an answer to each step, with the fields it asks for', () => {
+  const answers = blocks('json').map((text) => JSON.parse(text))
+  assert.deepEqual(
+    answers.map(({ data }) => Object.keys(data)),
+    examples.map(({ operations }) => operations[0].selectionSet.selections.map((s) => (s.alias ?? s.name).value)),
   )
 })
 
