@@ -4,12 +4,20 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"daybook/internal/testenv"
 )
 
 // marker stands in hostile values; no message may repeat it.
 const marker = "ZqMarker"
+
+// badWithin is what the best of badTries must keep: the bound is the product's, and one try says nothing on a busy
+// machine.
+const (
+	badWithin = 50 * time.Millisecond
+	badTries  = 3
+)
 
 // badRequest is a request and the code it gets over every transport, with nothing carried out.
 type badRequest struct {
@@ -191,7 +199,16 @@ func TestBadInputGetsItsCodeOverEveryTransportAndReachesNothing(t *testing.T) {
 		t.Run(transport, func(t *testing.T) {
 			for _, bad := range badRequests() {
 				t.Run(bad.name, func(t *testing.T) {
-					a := ask(s, t, request(bad.query, bad.variables))
+					body := request(bad.query, bad.variables)
+					a, best := answer{}, time.Hour
+					for try := 0; try < badTries && best >= badWithin; try++ {
+						begin := time.Now()
+						a = ask(s, t, body)
+						best = min(best, time.Since(begin))
+					}
+					if best >= badWithin {
+						t.Errorf("the best of %d tries took %s, want less than %s", badTries, best, badWithin)
+					}
 					if a.code() != bad.code {
 						t.Errorf("got code %q, want %q: %.500s", a.code(), bad.code, a.body)
 					}

@@ -70,6 +70,8 @@ type (
 		Balance string
 		Version int64
 		Status  string
+		// UpdatedAt is when its last event was decided.
+		UpdatedAt time.Time
 	}
 	transactionAnswer struct {
 		ID          string
@@ -90,9 +92,9 @@ type (
 )
 
 const (
-	createMutation   = `mutation($input: CreateAccountInput!) { payload: createAccount(input: $input) { account { id balance version } userErrors { field message code } } }`
-	topUpMutation    = `mutation($input: TopUpInput!) { payload: topUp(input: $input) { transaction { id status failureCode } account { id balance version } userErrors { field message code } } }`
-	transferMutation = `mutation($input: TransferInput!) { payload: transfer(input: $input) { transaction { id status failureCode } account { id balance version } userErrors { field message code } } }`
+	createMutation   = `mutation($input: CreateAccountInput!) { payload: createAccount(input: $input) { account { id balance version updatedAt } userErrors { field message code } } }`
+	topUpMutation    = `mutation($input: TopUpInput!) { payload: topUp(input: $input) { transaction { id status failureCode } account { id balance version updatedAt } userErrors { field message code } } }`
+	transferMutation = `mutation($input: TransferInput!) { payload: transfer(input: $input) { transaction { id status failureCode } account { id balance version updatedAt } userErrors { field message code } } }`
 	accountQuery     = `query($id: ID!, $version: Int) { account(id: $id, atLeastVersion: $version) { id balance version status } }`
 )
 
@@ -102,8 +104,15 @@ func (a *api) mutate(document string, input map[string]any) (payload, error) {
 	return data.Payload, err
 }
 
-func (a *api) create(id string) (payload, error) {
-	return a.mutate(createMutation, map[string]any{"id": id, "ownerId": "owner-of-" + id, "currency": "EUR", "idempotencyKey": "create"})
+func (a *api) create(id string) (payload, error) { return a.createLimited(id, "") }
+
+// createLimited opens an account that holds at most so much; empty means without a limit.
+func (a *api) createLimited(id, most string) (payload, error) {
+	input := map[string]any{"id": id, "ownerId": "owner-of-" + id, "currency": "EUR", "idempotencyKey": "create"}
+	if most != "" {
+		input["limits"] = map[string]any{"maxBalance": most}
+	}
+	return a.mutate(createMutation, input)
 }
 
 func (a *api) topUp(id, amount, key string) (payload, error) {

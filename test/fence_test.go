@@ -1,7 +1,6 @@
 package test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"syscall"
@@ -12,45 +11,57 @@ import (
 	"daybook/internal/testenv"
 )
 
-const fenceClients = 16
+const (
+	fenceClients = 128
+	fenceAfter   = 1000
+	// beyondTimeout is more than a command waits for its answer.
+	beyondTimeout = 12 * time.Second
+)
 
 // The owner is stopped in the middle of its work, long enough for another node to take over. Woken, it is refused, and
 // its clients are told definitely what became of their commands.
 func TestAStoppedOwnerIsFenced(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		stop time.Duration
+	}{
+		{"after a takeover", 0},
+		{"after a takeover and every timeout", beyondTimeout},
+	} {
+		t.Run(c.name, func(t *testing.T) { mustFence(t, c.stop) })
+	}
+}
+
+// mustFence stops the owner until another node has taken every account over, and at least for the given time.
+func mustFence(t *testing.T, least time.Duration) {
 	b := kafkaBackend(t)
-	first := startNode(t, b, "--session-timeout", "6s")
+	first := startNode(t, b)
 	l := newLoad(t, func() string { return first.url }, bankAccounts)
-	l.once = true
+	l.once, l.most = true, ""
 	l.open()
 	l.start(fenceClients)
-	time.Sleep(time.Second) // How long the load runs before the stop.
+	l.await(fenceAfter)
 	first.signal(syscall.SIGSTOP)
-	l.stopped.Store(true)
+	awake := time.After(least)
 
-	second := startNode(t, b, "--session-timeout", "6s")
-	a := newAPI(second.url)
-	taken := map[audit.Key]bool{}
-	for _, id := range l.accounts {
-		testenv.Eventually(t, func() error {
-			p, err := a.topUp(id, "1.00", "after-the-takeover")
-			if err == nil && len(p.UserErrors) > 0 {
-				err = errors.New(p.UserErrors[0].Code)
-			}
-			return err
-		})
-		taken[audit.Key{AccountID: id, Key: "after-the-takeover"}] = true
+	second := startNode(t, b)
+	taken := takeOver(t, newAPI(second.url), l.accounts)
+	<-awake
+	if l.inFlight.Load() == 0 {
+		t.Error("no operation was under way when the node was stopped")
 	}
 	first.signal(syscall.SIGCONT)
-	l.wg.Wait()
-	// The connection of a client can break over the stop, but an answer that came is definite.
-	for _, o := range l.operations {
-		if o.err != nil && !o.settled {
-			t.Errorf("%s was answered %v", o.key, o.err)
+	testenv.Eventually(t, func() error {
+		if l.wasTold(fencedOff) == 0 {
+			return fmt.Errorf("nobody was told %q, but %v", fencedOff, l.heard())
 		}
-	}
+		return nil
+	})
+	l.stop()
+	l.mustBeDefinite()
 	report := auditAtRest(t, second)
 	answers := l.answers()
-	for key := range taken {
+	for _, key := range taken {
 		effect, ok := report.Keys[key]
 		if !ok {
 			t.Fatalf("%v was acknowledged by the second node and is not in the log", key)
@@ -58,17 +69,35 @@ func TestAStoppedOwnerIsFenced(t *testing.T) {
 		answers[key] = audit.Answer{Verdict: audit.Acknowledged, Version: effect.Version, Balance: effect.Balance, TransactionID: effect.TransactionID}
 	}
 	mustHaveNone(t, "answers that the log does not bear out", report.Compare(answers))
-	acknowledged, refused := l.count()
-	t.Logf("%d acknowledged, %d refused by the first node", acknowledged, refused)
+	t.Logf("%d acknowledged by the first node; errors: %v", l.done.Load(), l.heard())
 	mustServeBoth(t, first, second, l.accounts)
+}
+
+// fencedOff is what clients are told whose command was decided by a node that was fenced, and is not in the log.
+const fencedOff = "another node took this account over"
+
+// takeOver moves money on every account through a node that has to become their owner first. It returns the keys.
+func takeOver(t *testing.T, a *api, accounts []string) []audit.Key {
+	t.Helper()
+	var taken []audit.Key
+	for _, id := range accounts {
+		key := audit.Key{AccountID: id, Key: "after-the-takeover"}
+		testenv.Eventually(t, func() error {
+			p, err := a.topUp(id, "1.00", key.Key)
+			if err == nil && len(p.UserErrors) > 0 {
+				err = errors.New(p.UserErrors[0].Code)
+			}
+			return err
+		})
+		taken = append(taken, key)
+	}
+	return taken
 }
 
 // mustServeBoth checks that between them the two nodes take commands for every account, and answer the same.
 func mustServeBoth(t *testing.T, first, second *node, accounts []string) {
 	t.Helper()
 	apis := []*api{newAPI(first.url), newAPI(second.url)}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
 	for _, id := range accounts {
 		var version int64
 		testenv.Eventually(t, func() error {
@@ -79,7 +108,7 @@ func mustServeBoth(t *testing.T, first, second *node, accounts []string) {
 					version = p.Account.Version
 					return nil
 				}
-				last = fmt.Errorf("%+v, %w", p, errors.Join(err, ctx.Err()))
+				last = fmt.Errorf("%+v, %w", p, err)
 			}
 			return last
 		})

@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"daybook/internal/testenv"
 )
 
 // operation is one command of a client, with what became of it.
@@ -37,26 +41,42 @@ func (o *operation) acknowledged() bool {
 	return o.settled && o.err == nil && len(o.answer.UserErrors) == 0
 }
 
-// load is many clients that move little money among accounts of all partitions, so that many are refused.
+// loadLimit is what every second account of a load may hold at most: little, so that credits are refused all the time.
+const loadLimit = "20.00"
+
+// refusedFor tells whether a business rule refused it, by its code.
+func (o *operation) refusedFor(code string) bool {
+	return o.err == nil && len(o.answer.UserErrors) > 0 && o.answer.UserErrors[0].Code == code
+}
+
+// load is many clients that move money among accounts of all partitions. Some hold too little for what is asked of
+// them, others can take too little in.
 type load struct {
 	t        *testing.T
 	url      func() string
 	accounts []string
 	seed     uint64
-	// once gives an operation up when its first answer is not definite.
+	// most is what every second account may hold; empty is without limit.
+	most string
+	// once takes an operation's first answer for its last; a client that loses its connection goes away.
 	once bool
 	// read, when set, reads each account back after it was written.
 	read bool
 
-	stopped    atomic.Bool
-	operations []*operation
+	stopped atomic.Bool
+	// inFlight counts the requests without an answer, done the operations that were acknowledged.
+	inFlight, done atomic.Int64
+	wg             sync.WaitGroup
+
 	mu         sync.Mutex
-	wg         sync.WaitGroup
+	operations []*operation
 	faults     []error
+	// told counts the top-level errors by what they say.
+	told map[string]int
 }
 
 func newLoad(t *testing.T, url func() string, accounts int) *load {
-	l := &load{t: t, url: url, seed: seed(t)}
+	l := &load{t: t, url: url, most: loadLimit, seed: seed(t), told: map[string]int{}}
 	for i := range accounts {
 		l.accounts = append(l.accounts, fmt.Sprintf("account-%d", i))
 	}
@@ -73,12 +93,12 @@ func seed(t *testing.T) uint64 {
 	return s
 }
 
-// open opens the accounts.
+// open opens the accounts, every second one limited.
 func (l *load) open() {
 	l.t.Helper()
 	a := newAPI(l.url())
-	for _, id := range l.accounts {
-		if p, err := a.create(id); err != nil || len(p.UserErrors) > 0 {
+	for i, id := range l.accounts {
+		if p, err := a.createLimited(id, [...]string{"", l.most}[i%2]); err != nil || len(p.UserErrors) > 0 {
 			l.t.Fatalf("opening %s: %+v, %v", id, p, err)
 		}
 	}
@@ -106,6 +126,15 @@ func (l *load) client(c int) {
 		l.operations = append(l.operations, o)
 		l.mu.Unlock()
 		l.settle(a, o)
+		if o.acknowledged() {
+			l.done.Add(1)
+		}
+		if l.once && o.err != nil {
+			if codeOf(o.err) == "" {
+				return
+			}
+			time.Sleep(clientPause)
+		}
 		if l.read && o.acknowledged() {
 			l.readBack(a, o)
 		}
@@ -123,6 +152,9 @@ func (l *load) draw(random *rand.Rand, key string) *operation {
 	return o
 }
 
+// clientPause is how long a client rests before it tries again.
+const clientPause = 10 * time.Millisecond
+
 // settlePatience bounds how long an operation is repeated for a definite answer.
 const settlePatience = 90 * time.Second
 
@@ -130,12 +162,7 @@ const settlePatience = 90 * time.Second
 func (l *load) settle(a *api, o *operation) {
 	deadline := time.Now().Add(settlePatience)
 	for {
-		a.url = l.url() + "graphql"
-		if o.from == "" {
-			o.answer, o.err = a.topUp(o.to, o.amount, o.key)
-		} else {
-			o.answer, o.err = a.transfer(o.from, o.to, o.amount, o.key)
-		}
+		l.send(a, o)
 		if o.err == nil || l.once {
 			o.settled = o.err == nil || codeOf(o.err) == "UNAVAILABLE" || codeOf(o.err) == "OVERLOADED"
 			return
@@ -150,8 +177,54 @@ func (l *load) settle(a *api, o *operation) {
 			l.fault(fmt.Errorf("%s has no definite answer after %s: %w", o.key, settlePatience, o.err))
 			return
 		}
-		time.Sleep(10 * time.Millisecond) // The pause of a client that tries again.
+		time.Sleep(clientPause)
 	}
+}
+
+// send sends the operation once.
+func (l *load) send(a *api, o *operation) {
+	a.url = l.url() + "graphql"
+	l.inFlight.Add(1)
+	if o.from == "" {
+		o.answer, o.err = a.topUp(o.to, o.amount, o.key)
+	} else {
+		o.answer, o.err = a.transfer(o.from, o.to, o.amount, o.key)
+	}
+	l.inFlight.Add(-1)
+	if f := (*failure)(nil); errors.As(o.err, &f) {
+		l.mu.Lock()
+		l.told[f.Error()]++
+		l.mu.Unlock()
+	}
+}
+
+// wasTold tells how many answers were top-level errors that contain the text.
+func (l *load) wasTold(text string) int {
+	n := 0
+	for told, times := range l.heard() {
+		if strings.Contains(told, text) {
+			n += times
+		}
+	}
+	return n
+}
+
+// heard lists the top-level errors and how often each was told.
+func (l *load) heard() map[string]int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.told)
+}
+
+// await waits until so many operations were acknowledged.
+func (l *load) await(acknowledged int64) {
+	l.t.Helper()
+	testenv.Eventually(l.t, func() error {
+		if n := l.done.Load(); n < acknowledged {
+			return fmt.Errorf("%d of %d operations were acknowledged", n, acknowledged)
+		}
+		return nil
+	})
 }
 
 // readBack reads an account at the version just written: the answer must be that state, or a later one.
@@ -175,32 +248,30 @@ func (l *load) fault(err error) {
 	l.faults = append(l.faults, err)
 }
 
-// count returns how many operations were acknowledged and refused so far. Only for after stop.
-func (l *load) count() (acknowledged, refused int) {
-	for _, o := range l.operations {
-		switch {
-		case o.acknowledged():
-			acknowledged++
-		case o.settled:
-			refused++
-		}
-	}
-	return acknowledged, refused
-}
-
-// watchAll subscribes to every account, over both sub-protocols, until the returned function is called.
+// watchAll subscribes to every account, over every transport that can, until the returned function is called.
 func (l *load) watchAll() ([]*watcher, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	var all []*watcher
 	for i, id := range l.accounts {
-		w := &watcher{account: id, protocol: [...]string{"graphql-transport-ws", "graphql-ws"}[i%2]}
+		w := &watcher{account: id, transport: streaming[i%len(streaming)]}
 		all = append(all, w)
 		wg.Go(func() { w.follow(ctx, l.url) })
 	}
 	return all, func() {
 		cancel()
 		wg.Wait()
+	}
+}
+
+// mustBeDefinite fails the test unless every answer tells what became of its operation. A broken connection is no
+// answer. Only for after stop.
+func (l *load) mustBeDefinite() {
+	l.t.Helper()
+	for _, o := range l.operations {
+		if !o.settled && codeOf(o.err) != "" {
+			l.t.Errorf("%s was answered %v", o.key, o.err)
+		}
 	}
 }
 

@@ -1,26 +1,31 @@
 package test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/shopspring/decimal"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"daybook/internal/audit"
+	"daybook/internal/ids"
 )
 
 // The checkers of this package are trusted because they find what is planted here. Those of the log are tested beside
 // package audit, those of the read model beside projector.Verify.
 
 func push(w *watcher, version int64, before, after string) error {
-	raw, err := json.Marshal(map[string]any{"data": map[string]any{"balanceChanged": change{
+	raw, err := json.Marshal(map[string]any{"balanceChanged": change{
 		AccountID: "alice", Version: version, PreviousBalance: before, NewBalance: after,
-	}}})
+	}})
 	if err != nil {
 		return err
 	}
-	return w.take(raw)
+	return w.take(&result{Data: raw})
 }
 
 func TestAWatcherFindsPlantedFaults(t *testing.T) {
@@ -103,5 +108,105 @@ func TestAnswersThatTheLogDoesNotBearOutAreFound(t *testing.T) {
 		if problems := report.Compare(l.answers()); (len(problems) == 0) != c.sound {
 			t.Errorf("%s: %v", name, problems)
 		}
+	}
+}
+
+func TestStatusesThatTheLogDoesNotBearOutAreFound(t *testing.T) {
+	leg := &audit.Leg{}
+	report := &audit.Report{Transactions: map[string]*audit.Transaction{
+		"arrived": {ID: "arrived", Debit: leg, Credit: leg},
+		"back":    {ID: "back", Debit: leg, Refusal: leg, Reversal: leg},
+	}}
+	for _, c := range []struct {
+		transaction, status, failure string
+		sound                        bool
+	}{
+		{"arrived", "COMPLETED", "", true},
+		{"arrived", "PENDING", "", true},
+		{"arrived", "COMPENSATED", "BALANCE_LIMIT_EXCEEDED", false},
+		{"back", "COMPENSATED", "BALANCE_LIMIT_EXCEEDED", true},
+		{"back", "FAILED", "BALANCE_LIMIT_EXCEEDED", true},
+		{"back", "PENDING", "", true},
+		{"back", "COMPLETED", "", false},
+		{"back", "COMPENSATED", "", false},
+		{"lost", "COMPLETED", "", false},
+	} {
+		answer := payload{Transaction: &transactionAnswer{ID: c.transaction, Status: c.status, FailureCode: c.failure}}
+		l := &load{t: t, operations: []*operation{{key: "1", settled: true, answer: answer}}}
+		if wrong := l.wrongStatuses(report); (len(wrong) == 0) != c.sound {
+			t.Errorf("%+v: %v", c, wrong)
+		}
+	}
+}
+
+// A writer that was let in though another had taken over leaves an event that rests on the state of before.
+func TestAStaleWriterLetInIsFound(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b backend) {
+		n := startNode(t, b)
+		a := newAPI(n.url)
+		p, err := a.create("alice")
+		if err == nil {
+			p, err = a.topUp("alice", "10.00", "paid")
+		}
+		if err != nil || len(p.UserErrors) > 0 {
+			t.Fatalf("preparing alice: %+v, %v", p, err)
+		}
+		auditAtRest(t, n)
+
+		writeStale(t, n.brokers(), "alice", 2)
+
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		report, err := audit.Log(ctx, n.brokers())
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := strings.Join(report.Problems, "\n")
+		for _, part := range []string{"version 2 of alice", "follows on version 2", "begins at 0, the balance was 10"} {
+			if !strings.Contains(found, part) {
+				t.Errorf("the audit did not find %q, but:\n%s", part, found)
+			}
+		}
+	})
+}
+
+// writeStale appends to the log what a writer would that decided another command on the same state as the event of the
+// given version, and knows nothing of that event.
+func writeStale(t *testing.T, brokers []string, account string, version int) {
+	t.Helper()
+	const topic = "billing.account.events"
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	var model *kgo.Record
+	for model == nil && ctx.Err() == nil {
+		client.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
+			if string(r.Key) == account && strings.Contains(string(r.Value), fmt.Sprintf(`"aggregateVersion":%d,`, version)) {
+				model = r
+			}
+		})
+	}
+	var event map[string]any
+	if model == nil || json.Unmarshal(model.Value, &event) != nil {
+		t.Fatalf("version %d of %s is not in the log", version, account)
+	}
+	event["eventId"] = ids.New()
+	event["data"].(map[string]any)["transactionId"] = ids.New()
+	stale := &kgo.Record{Topic: topic, Key: model.Key, Timestamp: model.Timestamp}
+	if stale.Value, err = json.Marshal(event); err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range model.Headers {
+		if h.Key == "idempotencyKey" {
+			h.Value = []byte("stale")
+		}
+		stale.Headers = append(stale.Headers, h)
+	}
+	if err := client.ProduceSync(ctx, stale).FirstErr(); err != nil {
+		t.Fatal(err)
 	}
 }

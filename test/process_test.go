@@ -2,10 +2,12 @@ package test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -19,7 +21,15 @@ const (
 	// startPatience bounds how long a node may take to be ready.
 	startPatience = 60 * time.Second
 	stopPatience  = 30 * time.Second
+	// sessionTimeout is how long a node that ended keeps its partitions on Kafka, whose brokers ask for as much: the
+	// next test's node waits for it.
+	sessionTimeout = "6s"
+	// commandPatience bounds any other command of the program.
+	commandPatience = 2 * time.Minute
 )
+
+// probe asks a node whether it is ready.
+var probe = &http.Client{Timeout: 5 * time.Second}
 
 // node is one running process of the program, which can be stopped, killed and started again at the same place.
 type node struct {
@@ -28,10 +38,15 @@ type node struct {
 	dir      string
 	settings []string
 	listen   string
+	// environment, when set, configures the node in place of flags.
+	environment []string
 
 	cmd    *exec.Cmd
 	exited chan error
+	// out is what the present process printed, log what all of them logged; the present one's begins at logged.
+	out    *syncBuffer
 	log    *syncBuffer
+	logged int
 	url    string
 	broker string
 }
@@ -72,26 +87,17 @@ var (
 	embeddedBroker = regexp.MustCompile(`address=(127\.0\.0\.1:\d+)`)
 )
 
+// start starts the process and waits until it is ready.
 func (n *node) start() {
 	n.t.Helper()
-	args := append(n.arguments("serve"), "--listen", n.listen)
-	n.cmd = exec.Command(binary, append(args, n.settings...)...)
-	out := &syncBuffer{}
-	from := n.log.len()
-	n.cmd.Stdout, n.cmd.Stderr = out, n.log
-	if err := n.cmd.Start(); err != nil {
-		n.t.Fatal(err)
-	}
-	exited := make(chan error, 1)
-	n.exited = exited
-	go func(cmd *exec.Cmd) { exited <- cmd.Wait() }(n.cmd)
+	n.launch()
 	n.wait(startPatience, func() error {
-		found := announced.FindStringSubmatch(out.String())
+		found := announced.FindStringSubmatch(n.out.String())
 		if found == nil {
 			return errors.New("it has not announced itself")
 		}
 		n.url = found[1]
-		if at := embeddedBroker.FindStringSubmatch(n.log.String()[from:]); at != nil {
+		if at := embeddedBroker.FindStringSubmatch(n.log.String()[n.logged:]); at != nil {
 			n.broker = at[1]
 		}
 		return n.ready()
@@ -99,8 +105,27 @@ func (n *node) start() {
 	n.listen = strings.TrimSuffix(strings.TrimPrefix(n.url, "http://"), "/")
 }
 
+// launch starts the process and waits for nothing.
+func (n *node) launch() {
+	n.t.Helper()
+	args := append(append(n.arguments("serve"), "--listen", n.listen, "--session-timeout", sessionTimeout), n.settings...)
+	if n.environment != nil {
+		args = []string{"serve"}
+	}
+	cmd := exec.Command(binary, args...)
+	cmd.Env = append(os.Environ(), n.environment...)
+	n.out, n.logged = &syncBuffer{}, n.log.len()
+	cmd.Stdout, cmd.Stderr = n.out, n.log
+	if err := cmd.Start(); err != nil {
+		n.t.Fatal(err)
+	}
+	exited := make(chan error, 1)
+	go func() { exited <- cmd.Wait() }()
+	n.cmd, n.exited = cmd, exited
+}
+
 func (n *node) ready() error {
-	res, err := http.Get(n.url + "readyz")
+	res, err := probe.Get(n.url + "readyz")
 	if err != nil {
 		return err
 	}
@@ -175,8 +200,32 @@ func (n *node) brokers() []string {
 
 // command runs another command of the program on the node's storage and returns what it prints.
 func (n *node) command(name string, args ...string) (string, error) {
-	out, err := exec.Command(binary, append(n.arguments(name), args...)...).CombinedOutput()
-	return string(out), err
+	ctx, cancel := context.WithTimeout(context.Background(), commandPatience)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, binary, append(n.arguments(name), args...)...).CombinedOutput()
+	return string(out), errors.Join(err, ctx.Err())
+}
+
+// exitCode is that of a process that ended by itself, -1 for any other end.
+func exitCode(err error) int {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.ExitCode()
+	default:
+		return -1
+	}
+}
+
+// mustVerify stops the node and compares its read model with its log.
+func (n *node) mustVerify() {
+	n.t.Helper()
+	n.stop()
+	if out, err := n.command("verify"); err != nil || !strings.Contains(out, "no differences") {
+		n.t.Fatalf("verify: %v\n%s", err, out)
+	}
 }
 
 // syncBuffer is a buffer that one goroutine writes and another reads.

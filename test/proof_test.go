@@ -13,6 +13,9 @@ import (
 	"daybook/internal/testenv"
 )
 
+// defaultPartitions is how many a node creates unless told otherwise.
+const defaultPartitions = 3
+
 // auditAtRest audits the log once nothing is on its way any more.
 func auditAtRest(t *testing.T, n *node) *audit.Report {
 	t.Helper()
@@ -47,7 +50,8 @@ func mustHaveNone(t *testing.T, what string, problems []string) {
 	}
 }
 
-// answers are what the clients of a load were told last, the opening of the accounts included.
+// answers are what the clients of a load were told last, the opening of the accounts included. A transfer is
+// acknowledged once its debit is recorded, whatever its status: one that the other side refuses comes to COMPENSATED.
 func (l *load) answers() map[audit.Key]audit.Answer {
 	all := map[audit.Key]audit.Answer{}
 	for _, id := range l.accounts {
@@ -71,11 +75,12 @@ func (l *load) answers() map[audit.Key]audit.Answer {
 
 // prove checks, at rest, that the log holds what clients were told and nothing else, that the read model agrees with
 // it, and that every watcher saw each change of its account once and in order.
-func (l *load) prove(n *node, watchers []*watcher) {
+func (l *load) prove(n *node, watchers []*watcher) *audit.Report {
 	l.t.Helper()
 	l.mustBeSound()
 	report := auditAtRest(l.t, n)
 	mustHaveNone(l.t, "answers that the log does not bear out", report.Compare(l.answers()))
+	mustHaveNone(l.t, "statuses that the log does not bear out", l.wrongStatuses(report))
 	a := newAPI(l.url())
 	for _, id := range l.accounts {
 		want := report.Accounts[id]
@@ -93,6 +98,79 @@ func (l *load) prove(n *node, watchers []*watcher) {
 			}
 			return reaches(changes, want)
 		})
+	}
+	return report
+}
+
+// wrongStatuses compares the statuses that clients were told with what the transactions came to. PENDING and FAILED
+// are what was known at the time; how these went on is in the log.
+func (l *load) wrongStatuses(report *audit.Report) []string {
+	var wrong []string
+	for _, o := range l.operations {
+		if !o.acknowledged() {
+			continue
+		}
+		tx := report.Transactions[o.answer.Transaction.ID]
+		if tx == nil {
+			wrong = append(wrong, fmt.Sprintf("%s was answered with transaction %s, which is not in the log", o.key, o.answer.Transaction.ID))
+			continue
+		}
+		status := o.answer.Transaction.Status
+		right := map[string]bool{
+			"PENDING": true, "COMPLETED": tx.Credit != nil, "FAILED": tx.Refusal != nil, "COMPENSATED": tx.Reversal != nil,
+		}[status]
+		if !right || (tx.Refusal != nil && status != "PENDING") != (o.answer.Transaction.FailureCode != "") {
+			wrong = append(wrong, fmt.Sprintf("%s was answered %+v, the log has %+v", o.key, o.answer.Transaction, tx))
+		}
+	}
+	return wrong
+}
+
+// mustHaveTriedAll fails the test when the load left out a way that money can go, or a partition.
+func (l *load) mustHaveTriedAll(report *audit.Report) {
+	l.t.Helper()
+	partitions, tried := map[int32]bool{}, map[string]int{
+		"top-ups": 0, "transfers within a partition": 0, "transfers across partitions": 0, "refused credits": 0, "reversals": 0,
+		"refused for too little money": 0, "refused for too much money": 0, "answered COMPENSATED": 0,
+	}
+	for _, tx := range report.Transactions {
+		for _, leg := range []*audit.Leg{tx.Debit, tx.Credit, tx.Refusal, tx.Reversal} {
+			if leg != nil {
+				partitions[leg.Partition] = true
+			}
+		}
+		switch {
+		case tx.Debit == nil:
+			tried["top-ups"]++
+		case tx.Credit == nil:
+			tried["refused credits"]++
+			if tx.Reversal != nil {
+				tried["reversals"]++
+			}
+		case tx.Credit.Partition == tx.Debit.Partition:
+			tried["transfers within a partition"]++
+		default:
+			tried["transfers across partitions"]++
+		}
+	}
+	for _, o := range l.operations {
+		switch {
+		case o.acknowledged() && o.answer.Transaction.Status == "COMPENSATED":
+			tried["answered COMPENSATED"]++
+		case o.refusedFor("INSUFFICIENT_BALANCE"):
+			tried["refused for too little money"]++
+		case o.refusedFor("BALANCE_LIMIT_EXCEEDED"):
+			tried["refused for too much money"]++
+		}
+	}
+	l.t.Logf("partitions %v; %v", partitions, tried)
+	for what, times := range tried {
+		if times == 0 {
+			l.t.Errorf("the load tried no %s", what)
+		}
+	}
+	if len(partitions) != defaultPartitions {
+		l.t.Errorf("events stand in the partitions %v, there are %d", partitions, defaultPartitions)
 	}
 }
 

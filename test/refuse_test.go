@@ -14,10 +14,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"daybook/internal/ids"
 	"daybook/internal/testenv"
 )
 
-// mustRefuse runs the program, which must end by itself with one line that says what to do.
+// mustRefuse runs the program, which must end by itself with exit code 1 and one line, its last, that says what to do.
 func mustRefuse(t *testing.T, says string, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -26,7 +27,10 @@ func mustRefuse(t *testing.T, says string, args ...string) {
 	text := strings.TrimSpace(string(out))
 	lines := strings.Split(text, "\n")
 	last := lines[len(lines)-1]
-	if err == nil || ctx.Err() != nil || !strings.HasPrefix(last, "daybook: ") || !strings.Contains(last, says) {
+	if n := strings.Count("\n"+text, "\ndaybook: "); n != 1 {
+		t.Fatalf("daybook %s: %d lines say what is wrong, want one:\n%s", strings.Join(args, " "), n, text)
+	}
+	if exitCode(err) != 1 || ctx.Err() != nil || !strings.HasPrefix(last, "daybook: ") || !strings.Contains(last, says) {
 		t.Fatalf("daybook %s: want an exit with «%s», got %v:\n%s", strings.Join(args, " "), says, err, text)
 	}
 	if strings.Contains(text, "goroutine ") {
@@ -103,7 +107,7 @@ func withoutRights(t *testing.T, owner string) string {
 		t.Fatal(err)
 	}
 	defer conn.Close(ctx) //nolint:errcheck // Nothing is left undone.
-	role := "guest_" + strings.ToLower(time.Now().Format("150405000000"))
+	role := "guest_" + strings.ReplaceAll(ids.New(), "-", "")
 	for _, statement := range []string{
 		"REVOKE ALL ON SCHEMA public FROM PUBLIC",
 		"CREATE ROLE " + role + " LOGIN PASSWORD 'guest'",

@@ -2,9 +2,15 @@ package test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"daybook/internal/testenv"
 )
@@ -12,8 +18,9 @@ import (
 func TestTheWalk(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b backend) {
 		n := startNode(t, b)
-		a := newAPI(n.url)
-		before := time.Now().UTC().Add(-time.Second).Format(time.RFC3339Nano)
+		url := n.url
+		a := newAPI(url)
+		before := time.Now().UTC().Add(-time.Second)
 		for _, id := range []string{"alice", "bob"} {
 			if p, err := a.create(id); err != nil || len(p.UserErrors) > 0 || p.Account.Balance != "0.00" {
 				t.Fatalf("creating %s: %+v, %v", id, p, err)
@@ -21,35 +28,37 @@ func TestTheWalk(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
-		watchers := []*watcher{
-			{account: "alice", protocol: "graphql-transport-ws"},
-			{account: "bob", protocol: "graphql-ws"},
+		watchers := map[string][]string{"alice": {"100.00", "-30.00"}, "bob": {"30.00"}}
+		var watching []*watcher
+		for id := range watchers {
+			for _, transport := range streaming {
+				w := &watcher{account: id, transport: transport}
+				watching = append(watching, w)
+				go w.follow(ctx, func() string { return url })
+			}
 		}
-		for _, w := range watchers {
-			go w.follow(ctx, func() string { return n.url })
+		paid, err := a.topUp("alice", "100.00", "top-up-1")
+		if err != nil || len(paid.UserErrors) > 0 || paid.Account.Balance != "100.00" {
+			t.Fatalf("topping up: %+v, %v", paid, err)
 		}
-		if p, err := a.topUp("alice", "100.00", "top-up-1"); err != nil || p.Account.Balance != "100.00" {
-			t.Fatalf("topping up: %+v, %v", p, err)
-		}
+		between := paid.Account.UpdatedAt.Add(time.Millisecond)
+		awaitClock(t, a, between.Add(time.Millisecond))
 		moved, err := a.transfer("alice", "bob", "30.00", "transfer-1")
 		if err != nil || len(moved.UserErrors) > 0 || moved.Transaction.Status != "COMPLETED" || moved.Account.Balance != "70.00" {
 			t.Fatalf("transferring: %+v, %v", moved, err)
 		}
-		awaitAmounts(t, watchers[0], "100.00", "-30.00")
-		awaitAmounts(t, watchers[1], "30.00")
-
+		for _, w := range watching {
+			awaitAmounts(t, w, watchers[w.account]...)
+		}
 		after, err := a.account("alice", moved.Account.Version)
 		if err != nil || after.Balance != "70.00" {
 			t.Fatalf("reading what was written: %+v, %v", after, err)
 		}
-		var past struct {
-			Account struct{ Now, Before *string }
-		}
-		err = a.query(`query($at: DateTime!) { account(id: "alice") { now: balance before: balance(at: $at) } }`,
-			map[string]any{"at": before}, &past)
-		if err != nil || *past.Account.Now != "70.00" || past.Account.Before != nil {
-			t.Fatalf("before the account was opened: %+v, %v", past, err)
-		}
+		mustHaveHad(t, a, before, "none")
+		mustHaveHad(t, a, paid.Account.UpdatedAt, "100.00")
+		mustHaveHad(t, a, between, "100.00")
+		mustHaveHad(t, a, moved.Account.UpdatedAt, "70.00")
+
 		refused, err := a.transfer("alice", "bob", "70.01", "transfer-2")
 		if err != nil || len(refused.UserErrors) != 1 || refused.UserErrors[0].Code != "INSUFFICIENT_BALANCE" {
 			t.Fatalf("too much: %+v, %v", refused, err)
@@ -58,10 +67,7 @@ func TestTheWalk(t *testing.T) {
 		if err != nil || again.Transaction.ID != moved.Transaction.ID || again.Account.Balance != "70.00" {
 			t.Fatalf("the same key: %+v, %v", again, err)
 		}
-		n.stop()
-		if out, err := n.command("verify"); err != nil || !strings.Contains(out, "no differences") {
-			t.Fatalf("verify: %v\n%s", err, out)
-		}
+		n.mustVerify()
 		if out, err := n.command("doctor"); err != nil {
 			t.Fatalf("doctor: %v\n%s", err, out)
 		}
@@ -70,6 +76,105 @@ func TestTheWalk(t *testing.T) {
 			t.Fatalf("after a restart bob has %+v, %v", after, err)
 		}
 	})
+}
+
+// A transfer to another partition is followed from its answer until it is complete, over every transport.
+func TestATransferAcrossPartitionsIsFollowedToItsEnd(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b backend) {
+		n := startNode(t, b)
+		a := newAPI(n.url)
+		full, there := elsewhere("alice", "full"), elsewhere("alice", "there")
+		for id, most := range map[string]string{"alice": "", there: "", full: "1.00"} {
+			if p, err := a.createLimited(id, most); err != nil || len(p.UserErrors) > 0 {
+				t.Fatalf("creating %s: %+v, %v", id, p, err)
+			}
+		}
+		if p, err := a.topUp("alice", "100.00", "top-up"); err != nil || len(p.UserErrors) > 0 {
+			t.Fatalf("topping up: %+v, %v", p, err)
+		}
+		for to, way := range map[string][]string{
+			there: {"PENDING", "COMPLETED"},
+			full:  {"PENDING", "FAILED", "COMPENSATED"},
+		} {
+			for _, transport := range streaming {
+				p, err := a.transfer("alice", to, "2.00", "to-"+to+"-"+transport)
+				if err != nil || len(p.UserErrors) > 0 {
+					t.Fatalf("transferring to %s: %+v, %v", to, p, err)
+				}
+				mustEnd(t, n.url, transport, p.Transaction.ID, way)
+			}
+		}
+		if p, err := a.account("alice", 0); err != nil || p.Balance != "94.00" {
+			t.Fatalf("alice has %+v, %v", p, err)
+		}
+		n.mustVerify()
+	})
+}
+
+// mustEnd follows a transaction, whose statuses must be some of the way, in order, and the last of it, until the
+// subscription ends by itself.
+func mustEnd(t *testing.T, url, transport, id string, way []string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	var seen []string
+	err := operate(ctx, url, transport, `subscription($id: ID!) { transactionUpdated(id: $id) { id status } }`,
+		map[string]any{"id": id}, func(r *result) error {
+			var data struct{ TransactionUpdated transactionAnswer }
+			if len(r.Errors) > 0 {
+				return r.Errors[0]
+			}
+			err := json.Unmarshal(r.Data, &data)
+			if err == nil && data.TransactionUpdated.ID != id {
+				err = fmt.Errorf("a change of %s", data.TransactionUpdated.ID)
+			}
+			seen = append(seen, data.TransactionUpdated.Status)
+			return err
+		})
+	places := make([]int, len(seen))
+	for i, status := range seen {
+		places[i] = slices.Index(way, status)
+	}
+	strictly := slices.Compact(slices.Sorted(slices.Values(places)))
+	if err != nil || len(seen) == 0 || places[0] < 0 || !slices.Equal(places, strictly) || places[len(places)-1] != len(way)-1 {
+		t.Fatalf("over %s the transaction was %v (%v), want the last of %v and none out of order", transport, seen, err, way)
+	}
+}
+
+// elsewhere makes an account id of another partition than the given account's.
+func elsewhere(id, name string) string {
+	of := func(id string) int {
+		return kgo.StickyKeyPartitioner(nil).ForTopic("").Partition(&kgo.Record{Key: []byte(id)}, defaultPartitions)
+	}
+	for i := 0; ; i++ {
+		if other := fmt.Sprintf("%s-%d", name, i); of(other) != of(id) {
+			return other
+		}
+	}
+}
+
+const balanceAtQuery = `query($at: DateTime!) { account(id: "alice") { balance(at: $at) } }`
+
+// awaitClock waits until the node's clock has passed a moment: it refuses to tell of the future.
+func awaitClock(t *testing.T, a *api, moment time.Time) {
+	t.Helper()
+	testenv.Eventually(t, func() error {
+		return a.query(balanceAtQuery, map[string]any{"at": moment.Format(time.RFC3339Nano)}, nil)
+	})
+}
+
+// mustHaveHad checks what alice had at a moment.
+func mustHaveHad(t *testing.T, a *api, at time.Time, want string) {
+	t.Helper()
+	var data struct{ Account struct{ Balance *string } }
+	err := a.query(balanceAtQuery, map[string]any{"at": at.Format(time.RFC3339Nano)}, &data)
+	got := "none"
+	if data.Account.Balance != nil {
+		got = *data.Account.Balance
+	}
+	if err != nil || got != want {
+		t.Fatalf("at %s alice had %s (%v), want %s", at, got, err, want)
+	}
 }
 
 // awaitAmounts waits until a watcher has seen exactly these amounts.
@@ -86,7 +191,7 @@ func awaitAmounts(t *testing.T, w *watcher, amounts ...string) {
 			got = append(got, c.SignedAmount)
 		}
 		if len(got) < len(amounts) {
-			return &brokenChain{"too few changes: " + strings.Join(got, " ")}
+			return errors.New("too few changes: " + strings.Join(got, " "))
 		}
 		return nil
 	})

@@ -5,11 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
-
-	"github.com/gorilla/websocket"
 )
 
 // change is a pushed change of a balance.
@@ -25,13 +22,13 @@ type change struct {
 // watcher holds a subscription to an account's balance, opens it anew after each loss with the last version seen, and
 // checks that the changes form one chain.
 type watcher struct {
-	account  string
-	protocol string
+	account   string
+	transport string
 
 	mu      sync.Mutex
 	changes []change
 	fault   error
-	resumes int
+	begun   int
 }
 
 const watchDocument = `subscription($id: ID!, $after: Int) { balanceChanged(accountId: $id, afterVersion: $after) {
@@ -60,72 +57,38 @@ type brokenChain struct{ text string }
 func (b *brokenChain) Error() string { return b.text }
 
 func (w *watcher) session(ctx context.Context, url string) error {
-	dialer := websocket.Dialer{Subprotocols: []string{w.protocol}, HandshakeTimeout: 5 * time.Second}
-	conn, _, err := dialer.DialContext(ctx, strings.Replace(url, "http", "ws", 1)+"graphql", nil)
-	if err != nil {
-		return err
+	err := operate(ctx, url, w.transport, watchDocument, map[string]any{"id": w.account, "after": w.last()}, w.take)
+	if err == nil {
+		err = errors.New("the subscription ended")
 	}
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	defer conn.Close() //nolint:errcheck // The session is over.
-	subscribe, data := "subscribe", "next"
-	if w.protocol == "graphql-ws" {
-		subscribe, data = "start", "data"
-	}
-	last := w.last()
-	if err := conn.WriteJSON(map[string]any{"type": "connection_init"}); err != nil {
-		return err
-	}
-	payload := map[string]any{"query": watchDocument, "variables": map[string]any{"id": w.account, "after": last}}
-	for {
-		var m struct {
-			Type    string
-			Payload json.RawMessage
-		}
-		if err := conn.ReadJSON(&m); err != nil {
-			return err
-		}
-		switch m.Type {
-		case "connection_ack":
-			if err := conn.WriteJSON(map[string]any{"id": "1", "type": subscribe, "payload": payload}); err != nil {
-				return err
-			}
-		case "ping":
-			if err := conn.WriteJSON(map[string]any{"type": "pong"}); err != nil {
-				return err
-			}
-		case data:
-			if err := w.take(m.Payload); err != nil {
-				return err
-			}
-		case "error", "complete":
-			return fmt.Errorf("the subscription ended: %s", m.Payload)
-		}
-	}
+	return err
 }
 
+// last is the version to go on from in a session that begins.
 func (w *watcher) last() int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.resumes++
+	w.begun++
 	if len(w.changes) == 0 {
 		return 0
 	}
 	return w.changes[len(w.changes)-1].Version
 }
 
-func (w *watcher) take(raw json.RawMessage) error {
-	var p struct {
-		Data struct{ BalanceChanged *change }
+func (w *watcher) take(r *result) error {
+	var data struct{ BalanceChanged *change }
+	if len(r.Errors) > 0 {
+		return fmt.Errorf("an error in place of a change: %w", r.Errors[0])
 	}
-	if err := json.Unmarshal(raw, &p); err != nil {
+	if err := json.Unmarshal(r.Data, &data); err != nil {
 		return err
 	}
-	if p.Data.BalanceChanged == nil {
-		return fmt.Errorf("an error in place of a change: %s", raw)
+	if data.BalanceChanged == nil {
+		return &brokenChain{fmt.Sprintf("%s was sent nothing in place of a change: %s", w.account, r.Data)}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	c := *p.Data.BalanceChanged
+	c := *data.BalanceChanged
 	if err := follows(w.changes, c, w.account); err != nil {
 		return err
 	}
@@ -155,4 +118,11 @@ func (w *watcher) seen() ([]change, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return append([]change(nil), w.changes...), w.fault
+}
+
+// sessions counts how often the subscription was begun.
+func (w *watcher) sessions() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.begun
 }

@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -116,6 +117,19 @@ func TestPlantedBugsAreFound(t *testing.T) {
 			l.version[ann]--
 			l.topUp(ann, "1.00", "t1", "k1")
 		}, "follows on version 2"},
+		"a stale writer let in": {func(l *ledger) {
+			versions, balances := maps.Clone(l.version), maps.Clone(l.balance)
+			l.transfer(ann, dan, "30.00", "t1", "k1")
+			l.version, l.balance = versions, balances // The stale writer knows nothing of it.
+			l.transfer(ann, dan, "90.00", "t2", "k2")
+		}, "version 3 of " + ann + " (partition 0 offset 5) follows on version 3"},
+		"a stale writer let in between": {func(l *ledger) {
+			stale := &ledger{t: l.t, version: maps.Clone(l.version), balance: maps.Clone(l.balance), now: l.now, ids: 1000}
+			l.topUp(ann, "1.00", "t1", "k1")
+			stale.topUp(ann, "2.00", "t2", "k2")
+			l.records = append(l.records, stale.records...)
+			l.topUp(ann, "4.00", "t3", "k3")
+		}, "the balance was 102"},
 		"a lost change of a balance": {func(l *ledger) {
 			l.balance[ann] = l.balance[ann].Sub(decimal.New(1, 0))
 			l.topUp(ann, "1.00", "t1", "k1")
