@@ -28,7 +28,7 @@ type Limits struct {
 
 	// ReadHeader and Read bound how long a request's header, and all of it, may take to arrive.
 	ReadHeader, Read time.Duration
-	// Request bounds how long a query or mutation may take.
+	// Request bounds how long a query or mutation may take: longer than a command that waits for its definite answer.
 	Request time.Duration
 	// Write bounds how long an answer may take from the request's arrival to the last byte sent.
 	Write time.Duration
@@ -89,7 +89,7 @@ func DefaultLimits() Limits {
 		Body: 256 << 10, Variables: 128 << 10, Header: 16 << 10,
 		Cache:       CacheLimits{Entries: 1000, Bytes: 1 << 20, Document: 16 << 10},
 		Connections: 16_384, InFlight: 2048, LargeBodies: 512, Streams: 8192, StreamOperations: 100,
-		ReadHeader: 5 * time.Second, Read: 20 * time.Second, Request: 15 * time.Second, Write: time.Minute,
+		ReadHeader: 5 * time.Second, Read: 20 * time.Second, Request: 45 * time.Second, Write: time.Minute,
 		Idle: 2 * time.Minute, StreamWrite: 10 * time.Second, Init: 5 * time.Second, Ping: 20 * time.Second,
 		Goodbye: time.Second, Shutdown: 10 * time.Second,
 	}
