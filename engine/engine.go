@@ -144,7 +144,7 @@ func (e *Engine) Ready() error {
 func (e *Engine) Execute(ctx context.Context, c Command) (Result, error) {
 	if e.cfg.Admit != nil {
 		if err := e.cfg.Admit(); err != nil {
-			return Result{}, domain.Refuse(domain.Unavailable, "", "this request did nothing: %s", err)
+			return Result{}, domain.Refuse(domain.Unavailable, "", "this command did nothing: %s", err)
 		}
 	}
 	r := newRequest(c, e.cfg.NewID)
@@ -175,7 +175,7 @@ func (e *Engine) await(ctx context.Context, r *request) error {
 	case <-ctx.Done():
 	}
 	if r.withdraw() {
-		return domain.Refuse(domain.Unavailable, "", "this request did nothing: the log did not answer in time; try again with the same idempotency key")
+		return domain.Refuse(domain.Unavailable, "", "this command did nothing: the log did not answer in time; try again with the same idempotency key")
 	}
 	defer r.leave()
 	grace := e.cfg.SettleGrace

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"daybook/domain"
+	"daybook/engine"
 	"daybook/eventstore"
 	"daybook/internal/audit"
 	"daybook/internal/testenv"
@@ -272,4 +275,38 @@ func TestARefusalThatRestsOnALostBatchIsDecidedAnew(t *testing.T) {
 	if _, ok := report.Keys[audit.Key{AccountID: alice, Key: "first"}]; ok {
 		t.Fatal("the first transfer happened")
 	}
+}
+
+func TestCommandsAreRefusedAtOnceWhileTheLogIsAway(t *testing.T) {
+	t.Parallel()
+	var away atomic.Bool
+	f := &faultyLog{onRule: func(int32) fault {
+		if away.Load() {
+			return before
+		}
+		return none
+	}}
+	f.onAppend = func(int32, int, []eventstore.Message) fault {
+		if away.Load() {
+			return before
+		}
+		return none
+	}
+	n := startNode(t, testenv.Embedded(t), t.TempDir(), all, faulty(f), with(func(c *engine.Config) { c.SettleGrace = time.Millisecond }))
+	n.create("alice")
+	away.Store(true)
+	testenv.Eventually(t, func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_, err := n.engine.Execute(ctx, topUp("alice", "1.00", "k"))
+		if err == nil || !strings.Contains(err.Error(), "cannot be written at the moment") {
+			return fmt.Errorf("told %w", err)
+		}
+		return nil
+	})
+	away.Store(false)
+	testenv.Eventually(t, func() error {
+		_, err := n.execute(topUp("alice", "1.00", "k"))
+		return err
+	})
 }

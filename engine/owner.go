@@ -315,6 +315,6 @@ func (o *owner) drain() error {
 // abandonAll answers the given requests that nothing was done.
 func abandonAll(requests []*request, why string) {
 	for _, r := range requests {
-		r.refuse(domain.Refuse(domain.Unavailable, "", "this request did nothing: %s; try again", why))
+		r.refuse(domain.Refuse(domain.Unavailable, "", "this command did nothing: %s; try again", why))
 	}
 }

@@ -21,6 +21,8 @@ const (
 	retryMax = 2 * time.Second
 	// refence is the pause before an owner that was fenced, though the assignment is still its, tries again.
 	refence = time.Second
+	// downPatience is how long an interrupted partition still queues commands; later ones are refused at once.
+	downPatience = 2 * time.Second
 )
 
 // partition is this node's view of one partition: a follower of its log or, while assigned, its owner.
@@ -35,6 +37,7 @@ type partition struct {
 	assigned bool
 	stopped  bool
 	turn     context.CancelFunc // ends the present turn as follower or owner
+	down     time.Time          // when the trouble began that has not ended yet
 
 	// What follows belongs to the partition's goroutine.
 	reader   eventstore.Reader
@@ -76,16 +79,19 @@ func (p *partition) submit(r *request) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.stopped {
-		return domain.Refuse(domain.Unavailable, "", "this request did nothing: this node is stopping; try again elsewhere or later")
+		return domain.Refuse(domain.Unavailable, "", "this command did nothing: this node is stopping; try again elsewhere or later")
 	}
 	if !p.assigned {
-		return domain.Refuse(domain.Unavailable, "", "this request did nothing: another node owns this account; try again there or later")
+		return domain.Refuse(domain.Unavailable, "", "this command did nothing: another node owns this account; try again there or later")
+	}
+	if !p.down.IsZero() && p.engine.cfg.Clock().Sub(p.down) > downPatience {
+		return domain.Refuse(domain.Unavailable, "", "this command did nothing: the log cannot be written at the moment; try again later")
 	}
 	select {
 	case p.queue <- r:
 		return nil
 	default:
-		return domain.Refuse(domain.Overloaded, "", "this request did nothing: too many commands are waiting; try again in a moment")
+		return domain.Refuse(domain.Overloaded, "", "this command did nothing: too many commands are waiting; try again in a moment")
 	}
 }
 
@@ -117,7 +123,7 @@ func (p *partition) run(ctx context.Context) error {
 		}
 		if err == nil || ctx.Err() != nil {
 			pause = retryMin
-			p.lastErr.Store(nil)
+			p.works()
 			continue
 		}
 		if p.progressed {
@@ -142,7 +148,19 @@ func (p *partition) giveUp() {
 	p.refuseQueue("this node is stopping")
 }
 
+func (p *partition) works() {
+	p.lastErr.Store(nil)
+	p.mu.Lock()
+	p.down = time.Time{}
+	p.mu.Unlock()
+}
+
 func (p *partition) report(err error) {
+	p.mu.Lock()
+	if p.down.IsZero() {
+		p.down = p.engine.cfg.Clock()
+	}
+	p.mu.Unlock()
 	text := err.Error()
 	if before := p.lastErr.Swap(&text); before == nil || *before != text {
 		p.engine.cfg.Logger.Warn("partition interrupted; trying again", "partition", p.id, "error", err)
@@ -172,7 +190,7 @@ func (p *partition) follow(ctx context.Context) error {
 		if err := p.apply(chunk); err != nil {
 			return err
 		}
-		p.lastErr.Store(nil)
+		p.works()
 		p.progressed = true
 		p.refuseQueue("another node owns this account")
 	}
@@ -189,7 +207,7 @@ func (p *partition) own(ctx context.Context) error {
 		return err
 	}
 	p.owned.Store(true)
-	p.lastErr.Store(nil)
+	p.works()
 	err = o.run(ctx)
 	p.owned.Store(false)
 	stop()

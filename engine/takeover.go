@@ -148,7 +148,7 @@ func (p *partition) refuseTooLarge() {
 	p.pending = p.pending[1:]
 	b.stored.Close()
 	for _, r := range b.requests {
-		r.refuse(domain.Refuse(domain.Unavailable, "", "this request did nothing: the broker takes no batch of this size; the operator has to raise max.message.bytes"))
+		r.refuse(domain.Refuse(domain.Unavailable, "", "this command did nothing: the broker takes no batch of this size; the operator has to raise max.message.bytes"))
 	}
 }
 
