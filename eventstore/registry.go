@@ -46,7 +46,7 @@ func init() {
 	acc("AccountCreated", "The account was opened, with a balance of zero.", decodeCreated)
 	acc("BalanceChanged", "Money came onto the account or went off it.", decodeBalanceChanged, balanceChangedV1)
 	registry["BalanceChanged"].scan = scanBalanceChanged
-	acc("AccountStatusChanged", "The account moved to another status.", decodeStatusChanged)
+	acc("AccountStatusChanged", "The account was given a status, be it the one it had, for a reason.", decodeStatusChanged)
 	acc("AccountLimitsChanged", "The bounds of the account's balance were replaced.", decodeLimitsChanged)
 	acc("CreditRefused", "The account could not take the credit of a transfer, which goes back to its source.", decodeCreditRefused)
 	tx := func(name, summary string) {

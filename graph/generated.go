@@ -991,14 +991,14 @@ enum ErrorCode {
   SAME_ACCOUNT
   "The account's version is not the expected one. Read it again and decide anew."
   VERSION_CONFLICT
-  "The idempotency key was used with other input."
+  "The idempotency key was used with other input on this account."
   IDEMPOTENCY_CONFLICT
   "No transaction has this id."
   TRANSACTION_NOT_FOUND
-  "Too much work is waiting. This request did nothing; try again later with the same idempotency key."
+  "Too much work is waiting. This command did nothing; try again later with the same idempotency key."
   OVERLOADED
   """
-  A part of the system cannot be reached. As the error of a mutation: this request did nothing; send it again later with
+  A part of the system cannot be reached. As the error of a mutation: this command did nothing; send it again later with
   the same idempotency key. As the error of a field below a mutation: the mutation was carried out, and only that field
   could not be read.
   """
@@ -1131,7 +1131,10 @@ input CreateAccountInput {
   currency: Currency!
   type: AccountType! = USER
   limits: LimitsInput
-  "1 to 128 characters; the same key with the same input has one effect and one answer."
+  """
+  1 to 128 printable characters. On one account, the same key with the same input has one effect and one answer, and with
+  other input is refused. Without an id the account follows from the key, so the same key finds the same account.
+  """
   idempotencyKey: String!
 }
 
@@ -1142,6 +1145,7 @@ input TopUpInput {
   "The name of the outside source, for example a card processor. 1 to 64 of A-Z a-z 0-9 _ -."
   external: String = "default"
   reason: String
+  "As everywhere, it belongs to the account: the same key on another account is another command."
   idempotencyKey: String!
   "Refuse unless the account has this version."
   expectedVersion: Int
@@ -1153,6 +1157,7 @@ input TransferInput {
   amount: Decimal!
   currency: Currency!
   reason: String
+  "It belongs to the source account."
   idempotencyKey: String!
   "Refuse unless the source account has this version."
   expectedVersion: Int
@@ -1223,15 +1228,19 @@ type Query {
   transaction(id: ID!): Transaction
 }
 
+"""
+Several mutations in one request are carried out one after another, each by itself. One that ends in an error is null
+in the answer; the others stand.
+"""
 type Mutation {
   "Open an account with a balance of zero."
-  createAccount(input: CreateAccountInput!): CreateAccountPayload!
+  createAccount(input: CreateAccountInput!): CreateAccountPayload
   "Take money in from outside."
-  topUp(input: TopUpInput!): TopUpPayload!
+  topUp(input: TopUpInput!): TopUpPayload
   "Move money between two accounts of one currency."
-  transfer(input: TransferInput!): TransferPayload!
-  changeAccountStatus(input: ChangeAccountStatusInput!): ChangeAccountStatusPayload!
-  changeAccountLimits(input: ChangeAccountLimitsInput!): ChangeAccountLimitsPayload!
+  transfer(input: TransferInput!): TransferPayload
+  changeAccountStatus(input: ChangeAccountStatusInput!): ChangeAccountStatusPayload
+  changeAccountLimits(input: ChangeAccountLimitsInput!): ChangeAccountLimitsPayload
 }
 
 "One change of a balance, pushed as it is recorded."
@@ -3282,10 +3291,10 @@ func (ec *executionContext) _Mutation_createAccount(ctx context.Context, field g
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.CreateAccountPayload) graphql.Marshaler {
-			return ec.marshalNCreateAccountPayload2ᚖdaybookᚋgraphᚋmodelᚐCreateAccountPayload(ctx, selections, v)
+			return ec.marshalOCreateAccountPayload2ᚖdaybookᚋgraphᚋmodelᚐCreateAccountPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_createAccount(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -3326,10 +3335,10 @@ func (ec *executionContext) _Mutation_topUp(ctx context.Context, field graphql.C
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.TopUpPayload) graphql.Marshaler {
-			return ec.marshalNTopUpPayload2ᚖdaybookᚋgraphᚋmodelᚐTopUpPayload(ctx, selections, v)
+			return ec.marshalOTopUpPayload2ᚖdaybookᚋgraphᚋmodelᚐTopUpPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_topUp(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -3370,10 +3379,10 @@ func (ec *executionContext) _Mutation_transfer(ctx context.Context, field graphq
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.TransferPayload) graphql.Marshaler {
-			return ec.marshalNTransferPayload2ᚖdaybookᚋgraphᚋmodelᚐTransferPayload(ctx, selections, v)
+			return ec.marshalOTransferPayload2ᚖdaybookᚋgraphᚋmodelᚐTransferPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_transfer(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -3414,10 +3423,10 @@ func (ec *executionContext) _Mutation_changeAccountStatus(ctx context.Context, f
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.ChangeAccountStatusPayload) graphql.Marshaler {
-			return ec.marshalNChangeAccountStatusPayload2ᚖdaybookᚋgraphᚋmodelᚐChangeAccountStatusPayload(ctx, selections, v)
+			return ec.marshalOChangeAccountStatusPayload2ᚖdaybookᚋgraphᚋmodelᚐChangeAccountStatusPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_changeAccountStatus(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -3458,10 +3467,10 @@ func (ec *executionContext) _Mutation_changeAccountLimits(ctx context.Context, f
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.ChangeAccountLimitsPayload) graphql.Marshaler {
-			return ec.marshalNChangeAccountLimitsPayload2ᚖdaybookᚋgraphᚋmodelᚐChangeAccountLimitsPayload(ctx, selections, v)
+			return ec.marshalOChangeAccountLimitsPayload2ᚖdaybookᚋgraphᚋmodelᚐChangeAccountLimitsPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_changeAccountLimits(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -6518,35 +6527,35 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_createAccount(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "topUp":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_topUp(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "transfer":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_transfer(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "changeAccountStatus":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_changeAccountStatus(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "changeAccountLimits":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_changeAccountLimits(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		default:
@@ -7403,25 +7412,9 @@ func (ec *executionContext) unmarshalNChangeAccountLimitsInput2daybookᚋgraph�
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNChangeAccountLimitsPayload2ᚖdaybookᚋgraphᚋmodelᚐChangeAccountLimitsPayload(ctx context.Context, sel ast.SelectionSet, v *model.ChangeAccountLimitsPayload) graphql.Marshaler {
-	if v == nil {
-		graphql.AddInvalidNullError(ctx, "ChangeAccountLimitsPayload!")
-		return graphql.Null
-	}
-	return ec._ChangeAccountLimitsPayload(ctx, sel, v)
-}
-
 func (ec *executionContext) unmarshalNChangeAccountStatusInput2daybookᚋgraphᚋmodelᚐChangeAccountStatusInput(ctx context.Context, v any) (model.ChangeAccountStatusInput, error) {
 	res, err := ec.unmarshalInputChangeAccountStatusInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
-}
-
-func (ec *executionContext) marshalNChangeAccountStatusPayload2ᚖdaybookᚋgraphᚋmodelᚐChangeAccountStatusPayload(ctx context.Context, sel ast.SelectionSet, v *model.ChangeAccountStatusPayload) graphql.Marshaler {
-	if v == nil {
-		graphql.AddInvalidNullError(ctx, "ChangeAccountStatusPayload!")
-		return graphql.Null
-	}
-	return ec._ChangeAccountStatusPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNChangeType2daybookᚋdomainᚋaccountᚐChangeType(ctx context.Context, v any) (account.ChangeType, error) {
@@ -7441,14 +7434,6 @@ func (ec *executionContext) marshalNChangeType2daybookᚋdomainᚋaccountᚐChan
 func (ec *executionContext) unmarshalNCreateAccountInput2daybookᚋgraphᚋmodelᚐCreateAccountInput(ctx context.Context, v any) (model.CreateAccountInput, error) {
 	res, err := ec.unmarshalInputCreateAccountInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
-}
-
-func (ec *executionContext) marshalNCreateAccountPayload2ᚖdaybookᚋgraphᚋmodelᚐCreateAccountPayload(ctx context.Context, sel ast.SelectionSet, v *model.CreateAccountPayload) graphql.Marshaler {
-	if v == nil {
-		graphql.AddInvalidNullError(ctx, "CreateAccountPayload!")
-		return graphql.Null
-	}
-	return ec._CreateAccountPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNCurrency2daybookᚋdomainᚋmoneyᚐCurrency(ctx context.Context, v any) (money.Currency, error) {
@@ -7600,14 +7585,6 @@ func (ec *executionContext) unmarshalNTopUpInput2daybookᚋgraphᚋmodelᚐTopUp
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNTopUpPayload2ᚖdaybookᚋgraphᚋmodelᚐTopUpPayload(ctx context.Context, sel ast.SelectionSet, v *model.TopUpPayload) graphql.Marshaler {
-	if v == nil {
-		graphql.AddInvalidNullError(ctx, "TopUpPayload!")
-		return graphql.Null
-	}
-	return ec._TopUpPayload(ctx, sel, v)
-}
-
 func (ec *executionContext) marshalNTransaction2ᚖdaybookᚋgraphᚋmodelᚐTransaction(ctx context.Context, sel ast.SelectionSet, v *model.Transaction) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "Transaction!")
@@ -7647,14 +7624,6 @@ func (ec *executionContext) marshalNTransactionType2daybookᚋdomainᚋaccount�
 func (ec *executionContext) unmarshalNTransferInput2daybookᚋgraphᚋmodelᚐTransferInput(ctx context.Context, v any) (model.TransferInput, error) {
 	res, err := ec.unmarshalInputTransferInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
-}
-
-func (ec *executionContext) marshalNTransferPayload2ᚖdaybookᚋgraphᚋmodelᚐTransferPayload(ctx context.Context, sel ast.SelectionSet, v *model.TransferPayload) graphql.Marshaler {
-	if v == nil {
-		graphql.AddInvalidNullError(ctx, "TransferPayload!")
-		return graphql.Null
-	}
-	return ec._TransferPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalNUserError2ᚕᚖdaybookᚋgraphᚋmodelᚐUserErrorᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
@@ -7904,6 +7873,27 @@ func (ec *executionContext) marshalOBoolean2ᚖbool(ctx context.Context, sel ast
 	return res
 }
 
+func (ec *executionContext) marshalOChangeAccountLimitsPayload2ᚖdaybookᚋgraphᚋmodelᚐChangeAccountLimitsPayload(ctx context.Context, sel ast.SelectionSet, v *model.ChangeAccountLimitsPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ChangeAccountLimitsPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOChangeAccountStatusPayload2ᚖdaybookᚋgraphᚋmodelᚐChangeAccountStatusPayload(ctx context.Context, sel ast.SelectionSet, v *model.ChangeAccountStatusPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ChangeAccountStatusPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOCreateAccountPayload2ᚖdaybookᚋgraphᚋmodelᚐCreateAccountPayload(ctx context.Context, sel ast.SelectionSet, v *model.CreateAccountPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._CreateAccountPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalOCurrency2ᚖdaybookᚋdomainᚋmoneyᚐCurrency(ctx context.Context, v any) (*money.Currency, error) {
 	if v == nil {
 		return nil, nil
@@ -8036,11 +8026,25 @@ func (ec *executionContext) marshalOString2ᚖstring(ctx context.Context, sel as
 	return res
 }
 
+func (ec *executionContext) marshalOTopUpPayload2ᚖdaybookᚋgraphᚋmodelᚐTopUpPayload(ctx context.Context, sel ast.SelectionSet, v *model.TopUpPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._TopUpPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalOTransaction2ᚖdaybookᚋgraphᚋmodelᚐTransaction(ctx context.Context, sel ast.SelectionSet, v *model.Transaction) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
 	return ec._Transaction(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOTransferPayload2ᚖdaybookᚋgraphᚋmodelᚐTransferPayload(ctx context.Context, sel ast.SelectionSet, v *model.TransferPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._TransferPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalO__EnumValue2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐEnumValueᚄ(ctx context.Context, sel ast.SelectionSet, v []introspection.EnumValue) graphql.Marshaler {

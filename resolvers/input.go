@@ -70,6 +70,14 @@ func checkReason(reason string) error {
 	return nil
 }
 
+// checkGivenReason is for what must not happen without one.
+func checkGivenReason(reason string) error {
+	if reason == "" {
+		return badInput("reason", "a reason must be given: 1 to %d characters without control characters", maxReason)
+	}
+	return checkReason(reason)
+}
+
 // isName tells whether s is one or more of A-Z a-z 0-9 _ -.
 func isName(s string) bool {
 	for i := range len(s) {

@@ -148,7 +148,7 @@ func (r *Resolver) readChangeStatus(ctx context.Context, in model.ChangeAccountS
 	if err := checkAccountID("accountId", in.AccountID); err != nil {
 		return nil, err
 	}
-	return &engine.ChangeStatus{Meta: meta, AccountID: in.AccountID, Status: in.Status, Reason: in.Reason}, checkReason(in.Reason)
+	return &engine.ChangeStatus{Meta: meta, AccountID: in.AccountID, Status: in.Status, Reason: in.Reason}, checkGivenReason(in.Reason)
 }
 
 func (r *Resolver) readChangeLimits(ctx context.Context, in model.ChangeAccountLimitsInput) (*engine.ChangeLimits, error) {
@@ -159,7 +159,7 @@ func (r *Resolver) readChangeLimits(ctx context.Context, in model.ChangeAccountL
 	if err := checkAccountID("accountId", in.AccountID); err != nil {
 		return nil, err
 	}
-	if err := checkReason(in.Reason); err != nil {
+	if err := checkGivenReason(in.Reason); err != nil {
 		return nil, err
 	}
 	limits, err := readLimits(in.Limits, widest)

@@ -199,3 +199,22 @@ func awaitAmounts(t *testing.T, w *watcher, amounts ...string) {
 		t.Fatalf("%s saw %v, want %v", w.account, got, amounts)
 	}
 }
+
+func TestAnErrorOfOneMutationLeavesTheAnswersOfOthers(t *testing.T) {
+	n := startNode(t, embeddedBackend())
+	if _, err := newAPI(n.url).create("alice"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	got, err := ask(ctx, n.url, overPost, `mutation {
+		good: topUp(input: {accountId: "alice", amount: "1.00", currency: "EUR", idempotencyKey: "a"}) { account { balance } }
+		bad: topUp(input: {accountId: "no id", amount: "1.00", currency: "EUR", idempotencyKey: "b"}) { account { balance } }
+	}`, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if data := string(got.Data); got.code() != "BAD_USER_INPUT" || !strings.Contains(data, `"1.00"`) || !strings.Contains(data, `"bad":null`) {
+		t.Fatalf("answered %s with %s", data, got.code())
+	}
+}

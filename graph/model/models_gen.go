@@ -127,7 +127,8 @@ type CreateAccountInput struct {
 	Currency money.Currency `json:"currency"`
 	Type     account.Type   `json:"type"`
 	Limits   *LimitsInput   `json:"limits,omitempty"`
-	// 1 to 128 characters; the same key with the same input has one effect and one answer.
+	// 1 to 128 printable characters. On one account, the same key with the same input has one effect and one answer, and with
+	// other input is refused. Without an id the account follows from the key, so the same key finds the same account.
 	IdempotencyKey string `json:"idempotencyKey"`
 }
 
@@ -149,6 +150,8 @@ type LimitsInput struct {
 	MaxBalance *scalar.Decimal `json:"maxBalance,omitempty"`
 }
 
+// Several mutations in one request are carried out one after another, each by itself. One that ends in an error is null
+// in the answer; the others stand.
 type Mutation struct {
 }
 
@@ -168,9 +171,10 @@ type TopUpInput struct {
 	Amount    scalar.Decimal `json:"amount"`
 	Currency  money.Currency `json:"currency"`
 	// The name of the outside source, for example a card processor. 1 to 64 of A-Z a-z 0-9 _ -.
-	External       *string `json:"external,omitempty"`
-	Reason         *string `json:"reason,omitempty"`
-	IdempotencyKey string  `json:"idempotencyKey"`
+	External *string `json:"external,omitempty"`
+	Reason   *string `json:"reason,omitempty"`
+	// As everywhere, it belongs to the account: the same key on another account is another command.
+	IdempotencyKey string `json:"idempotencyKey"`
 	// Refuse unless the account has this version.
 	ExpectedVersion *int64 `json:"expectedVersion,omitempty"`
 }
@@ -200,12 +204,13 @@ type Transaction struct {
 }
 
 type TransferInput struct {
-	FromAccountID  string         `json:"fromAccountId"`
-	ToAccountID    string         `json:"toAccountId"`
-	Amount         scalar.Decimal `json:"amount"`
-	Currency       money.Currency `json:"currency"`
-	Reason         *string        `json:"reason,omitempty"`
-	IdempotencyKey string         `json:"idempotencyKey"`
+	FromAccountID string         `json:"fromAccountId"`
+	ToAccountID   string         `json:"toAccountId"`
+	Amount        scalar.Decimal `json:"amount"`
+	Currency      money.Currency `json:"currency"`
+	Reason        *string        `json:"reason,omitempty"`
+	// It belongs to the source account.
+	IdempotencyKey string `json:"idempotencyKey"`
 	// Refuse unless the source account has this version.
 	ExpectedVersion *int64 `json:"expectedVersion,omitempty"`
 }
