@@ -43,6 +43,8 @@ func TestAMistypedFlagIsRefused(t *testing.T) {
 	mustRefuse(t, "--partitions must be from 1 to", "serve", "--data-dir", dir, "--partitions", "0")
 	mustRefuse(t, "host:port", "serve", "--data-dir", dir, "--listen", "nowhere")
 	mustRefuse(t, "host:port", "serve", "--data-dir", dir, "--kafka-brokers", "localhost")
+	mustRefuse(t, "name a PostgreSQL database with --database-url", "serve", "--data-dir", dir, "--kafka-brokers", "127.0.0.1:1")
+	mustRefuse(t, "--session-timeout must be from 6s to 30m", "serve", "--data-dir", dir, "--session-timeout", "1s")
 	mustRefuse(t, "must be a URL such as postgres://", "serve", "--data-dir", dir, "--database-url", "mysql://localhost/x")
 	mustRefuse(t, "takes no arguments", "serve", "--data-dir", dir, "extra")
 	mustRefuse(t, "flag provided but not defined", "serve", "--nonsense")
@@ -63,13 +65,13 @@ func TestAnAddressInUseIsRefused(t *testing.T) {
 }
 
 func TestABrokerThatCannotBeReachedIsRefused(t *testing.T) {
-	mustRefuse(t, "cannot reach Kafka at 127.0.0.1:1", "serve", "--listen", "127.0.0.1:0", "--data-dir", t.TempDir(), "--kafka-brokers", "127.0.0.1:1")
+	mustRefuse(t, "cannot reach Kafka at 127.0.0.1:1", "serve", "--listen", "127.0.0.1:0", "--data-dir", t.TempDir(), "--kafka-brokers", "127.0.0.1:1", "--database-url", "postgres://nobody@127.0.0.1:1/nothing")
 }
 
 func TestATopicThatDeletesHistoryIsRefused(t *testing.T) {
 	brokers := testenv.Kafka(t)
 	createTopic(t, brokers, "billing.account.events", map[string]string{"retention.ms": "604800000"})
-	mustRefuse(t, "retention.ms=604800000", "serve", "--listen", "127.0.0.1:0", "--data-dir", t.TempDir(), "--kafka-brokers", strings.Join(brokers, ","))
+	mustRefuse(t, "retention.ms=604800000", "serve", "--listen", "127.0.0.1:0", "--data-dir", t.TempDir(), "--kafka-brokers", strings.Join(brokers, ","), "--database-url", "postgres://nobody@127.0.0.1:1/nothing")
 }
 
 func TestAnotherNumberOfPartitionsIsRefused(t *testing.T) {

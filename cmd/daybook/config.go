@@ -45,6 +45,12 @@ const (
 	flagLogFormat  = "log-format"
 )
 
+// What brokers allow a session unless they are told otherwise.
+const (
+	minSession = 6 * time.Second
+	maxSession = 30 * time.Minute
+)
+
 // maxPartitions bounds what one node follows: each partition costs connections and memory.
 const maxPartitions = 1024
 
@@ -125,8 +131,11 @@ func (c config) checkServing() error {
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		return fmt.Errorf("--%s must be host:port, for example 127.0.0.1:8080", flagListen)
 	}
-	if c.SessionTimeout < time.Second || c.SessionTimeout > time.Hour {
-		return fmt.Errorf("--%s must be from 1s to 1h", flagSession)
+	if c.SessionTimeout < minSession || c.SessionTimeout > maxSession {
+		return fmt.Errorf("--%s must be from %s to %s", flagSession, minSession, maxSession)
+	}
+	if !c.embedded() && c.DatabaseURL == "" {
+		return fmt.Errorf("with --%s the nodes share a read model: name a PostgreSQL database with --%s", flagBrokers, flagDatabase)
 	}
 	for _, origin := range c.Origins {
 		if u, err := url.Parse(origin); err != nil || u.Scheme == "" || u.Host == "" || strings.Trim(u.Path, "/") != "" {

@@ -69,7 +69,7 @@ func (m *Main) Open(ctx context.Context) (err error) {
 		}
 	}()
 	if m.listener, err = net.Listen("tcp", m.cfg.Listen); err != nil {
-		return fmt.Errorf("cannot listen on %s; choose another address with --%s: %w", m.cfg.Listen, flagListen, err)
+		return fmt.Errorf("cannot listen on %s; choose another address with --%s or DAYBOOK_LISTEN: %w", m.cfg.Listen, flagListen, err)
 	}
 	if m.cluster, err = openCluster(m.cfg, "daybook", m.log); err != nil {
 		return err
