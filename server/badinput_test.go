@@ -73,7 +73,7 @@ func badRequests() []badRequest {
 		"key empty": {"idempotencyKey": ""}, "key long": {"idempotencyKey": strings.Repeat("k", 129)}, "key null byte": {"idempotencyKey": "k\x00"},
 		"key number": {"idempotencyKey": 5}, "reason long": {"reason": strings.Repeat(marker, 100)}, "reason control": {"reason": "a\u0007"},
 		"version a string": {"expectedVersion": "5"}, "version a fraction": {"expectedVersion": 1.5}, "version beyond 32 bits": {"expectedVersion": 1 << 40},
-		"unknown field": {marker: "x"}, "unknown long field": {strings.Repeat(marker, 10_000): "x"},
+		"unknown field": {marker + "!": "x"}, "unknown long field": {strings.Repeat(marker, 10_000): "x"},
 	} {
 		field(name, "BAD_USER_INPUT", changes)
 	}
@@ -147,12 +147,30 @@ func badDocuments() []badRequest {
 	document("too many operations", "QUERY_TOO_COSTLY", repeat(11, "query Q%d { __typename } "))
 	document("pages within pages", "QUERY_TOO_COSTLY", `{ accounts(first: 100) { edges { node { changes(first: 100) { edges { node { reason version } } } } } } }`)
 	document("introspection over and over", "QUERY_TOO_COSTLY", `{ `+repeat(12, `a%d: __schema { types { fields { args { type { ...T } } type { ...T } } } } `)+`} `+typeRef)
-	document("introspection within itself", "BAD_USER_INPUT", `{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }`)
+	document("introspection within itself", "QUERY_TOO_COSTLY", `{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }`)
 	document("many unknown fields", "BAD_USER_INPUT", `{ account(id: "alice") { `+repeat(900, "unknown"+strings.Repeat("x", 50)+"%d ")+`} }`)
 	document("many fields in conflict", "BAD_USER_INPUT", `{ `+repeat(20, `a%d: account(id: "alice") { `+conflicts+`} `)+`}`)
 	document("many fragments through one another", "BAD_USER_INPUT", `{ account(id: "alice") { ...F0 } } `+chained(19))
 	document("two subscriptions in one", "BAD_USER_INPUT", `subscription { a: balanceChanged(accountId: "alice") { version } b: transactionUpdated(id: "x") { id } }`)
+	for _, s := range badSubscriptions {
+		document("subscription: "+s.name, "BAD_USER_INPUT", s.query)
+	}
 	return all
+}
+
+// badSubscriptions could come to no field or to several.
+var badSubscriptions = []struct{ name, query string }{
+	{"one field twice", `subscription { a: balanceChanged(accountId: "bob") { version } b: balanceChanged(accountId: "bob") { version } }`},
+	{"through an inline fragment", `subscription { balanceChanged(accountId: "bob") { version } ... { b: balanceChanged(accountId: "bob") { version } } }`},
+	{"through fragments", `subscription { ...A ...B } fragment A on Subscription { a: balanceChanged(accountId: "bob") { version } }
+		fragment B on Subscription { b: balanceChanged(accountId: "bob") { version } }`},
+	{"21 times", `subscription { ` + repeat(21, `a%d: balanceChanged(accountId: "bob") { version } `) + `}`},
+	{"beside another operation", `query Q { __typename } subscription S { a: balanceChanged(accountId: "bob") { version } b: balanceChanged(accountId: "bob") { version } }`},
+	{"skip", `subscription($x: Boolean = true) { balanceChanged(accountId: "bob") @skip(if: $x) { version } }`},
+	{"include", `subscription { balanceChanged(accountId: "bob") @include(if: false) { version } }`},
+	{"skip on an inline fragment", `subscription { ... @skip(if: true) { balanceChanged(accountId: "bob") { version } } }`},
+	{"skip on a spread", `subscription { ...A @skip(if: true) } fragment A on Subscription { balanceChanged(accountId: "bob") { version } }`},
+	{"skip in a fragment", `subscription { ...A } fragment A on Subscription { ... { balanceChanged(accountId: "bob") @skip(if: true) { version } } }`},
 }
 
 const typeRef = `fragment T on __Type { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } } }`
@@ -224,6 +242,64 @@ func TestBadInputGetsItsCodeOverEveryTransportAndReachesNothing(t *testing.T) {
 	}
 	if n := s.backend.executed.Load() + s.backend.searched.Load(); n != 0 {
 		t.Errorf("%d bad requests reached what is behind the resolvers", n)
+	}
+}
+
+func TestRefusalsSayWhatIsWanted(t *testing.T) {
+	s := start(t)
+	const anAmount, anInteger = `an amount must be a string, for example "12.50"`, "must be an integer of 32 bits"
+	literal := func(field string) string {
+		return `mutation { topUp(input: {accountId: "alice", currency: "EUR", idempotencyKey: "k", ` + field + `}) { userErrors { code } } }`
+	}
+	type refusal struct {
+		name, query string
+		variables   map[string]any
+		said        string
+	}
+	all := []refusal{
+		{"unknown field", topUp, topUpOf(map[string]any{"ammount": "2"}), "the variable $input has a field ammount, which its type does not have"},
+		{"unknown field of odd characters", topUp, topUpOf(map[string]any{marker + "<": "2"}), "the variable $input has a field that its type does not have"},
+		{"unknown field of 64", topUp, topUpOf(map[string]any{strings.Repeat("Z_9z", 16): "2"}), strings.Repeat("Z_9z", 16)},
+		{"unknown field of 65", topUp, topUpOf(map[string]any{strings.Repeat("a", 65): "2"}), "has a field that its"},
+		{"unknown field without a name", topUp, topUpOf(map[string]any{"": "2"}), "has a field that its"},
+		{"fraction", topUp, topUpOf(map[string]any{"expectedVersion": 1.5}), "$input.expectedVersion " + anInteger},
+		{"fraction at the top", `query($n: Int) { accounts(first: $n) { edges { cursor } } }`, map[string]any{"n": 1.5}, "$n " + anInteger},
+		{"fraction in the query", literal(`amount: "1", expectedVersion: 1.5`), nil, "Int cannot represent non-integer value"},
+		{"33 bits", topUp, topUpOf(map[string]any{"expectedVersion": 1 << 32}), anInteger},
+		{"an object for an id", topUp, topUpOf(map[string]any{"accountId": map[string]any{}}), "$input.accountId must be a string"},
+		{"a string for a boolean", `query($x: Boolean!) { __typename @skip(if: $x) }`, map[string]any{"x": "true"}, "$x must be true or false"},
+		{"a boolean for an enum", `query($t: AccountType!) { accounts(filter: {type: $t}) { edges { cursor } } }`, map[string]any{"t": true}, "$t must be one of the names of its type"},
+		{"a list for an input", topUp, map[string]any{"input": []any{}}, `the variable $input must be a TopUpInput"`},
+		{"introspection", `{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }`, nil, "QUERY_TOO_COSTLY"},
+	}
+	for name, value := range map[string]any{"true": true, "a list": []any{"1"}, "an object": map[string]any{}, "a number": 1} {
+		all = append(all, refusal{"amount of " + name, topUp, topUpOf(map[string]any{"amount": value}), anAmount})
+	}
+	for _, value := range []string{`true`, `["1"]`, `{}`, `1`} {
+		all = append(all, refusal{"amount literal " + value, literal("amount: " + value), nil, anAmount})
+	}
+	for _, bad := range badSubscriptions {
+		all = append(all, refusal{"subscription: " + bad.name, bad.query, nil, "a subscription must select exactly one field"})
+	}
+	for transport, ask := range transports {
+		for _, c := range all {
+			a := ask(s, t, request(c.query, c.variables))
+			if said := strings.ReplaceAll(a.body, `\"`, `"`); !strings.Contains(said, c.said) || strings.Contains(said, marker) {
+				t.Errorf("%s over %s: got %s, want %s", c.name, transport, said, c.said)
+			}
+		}
+	}
+}
+
+func TestASubscriptionToOneFieldMayTakeDetours(t *testing.T) {
+	for _, query := range []string{
+		`subscription { a: balanceChanged(accountId: "bob") { version @skip(if: true) timestamp } }`,
+		`subscription { ...A ... { ...A } } fragment A on Subscription { balanceChanged(accountId: "bob") { version } }`,
+		`query A { a: __typename @skip(if: true) b: __typename } subscription B { balanceChanged(accountId: "bob") { version } }`,
+	} {
+		if _, errs := checker().get(query); len(errs) != 0 {
+			t.Errorf("%s: %v", query, errs)
+		}
 	}
 }
 

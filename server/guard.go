@@ -57,7 +57,7 @@ func (g *guard) check(doc *ast.QueryDocument) ([]string, *gqlerror.Error) {
 		}
 	}
 	for _, op := range doc.Operations {
-		if err := g.merge(op.Position, true, op.SelectionSet); err != nil {
+		if err := g.root(op); err != nil {
 			return nil, err
 		}
 	}
@@ -284,30 +284,63 @@ type group struct {
 	children []ast.SelectionSet
 }
 
-// merge follows the sets as execution does, fields of one response name together, and bounds how many these are: the
+// root bounds the fields of an operation itself. A subscription must have one in every execution, whatever its
+// variables: execution has no words for its clients when there are none or several.
+func (g *guard) root(op *ast.OperationDefinition) *gqlerror.Error {
+	order := g.collect(map[string]*group{}, nil, op.SelectionSet)
+	if op.Operation == ast.Subscription {
+		if len(order) != 1 {
+			return badInput(op.Position, "a subscription must select exactly one field")
+		}
+		if g.conditional(op.SelectionSet) {
+			return badInput(op.Position, "a subscription must select exactly one field, without skip or include")
+		}
+	}
+	if len(order) > g.limits.RootFields {
+		return tooCostly(op.Position, "an operation must have at most %d fields of its own", g.limits.RootFields)
+	}
+	return g.merge(order)
+}
+
+// conditional tells whether a directive decides on any of the fields that a set comes to.
+func (g *guard) conditional(set ast.SelectionSet) bool {
+	return slices.ContainsFunc(set, func(selection ast.Selection) bool {
+		g.visits++
+		switch it := selection.(type) {
+		case *ast.Field:
+			return len(it.Directives) > 0
+		case *ast.InlineFragment:
+			return len(it.Directives) > 0 || g.conditional(it.SelectionSet)
+		case *ast.FragmentSpread:
+			return len(it.Directives) > 0 || g.conditional(g.fragments[it.Name].SelectionSet)
+		}
+		return false
+	})
+}
+
+// merge follows fields as execution does, those of one response name together, and bounds how many these are: the
 // validator compares each with each.
-func (g *guard) merge(at *ast.Position, root bool, sets ...ast.SelectionSet) *gqlerror.Error {
-	groups := make(map[string]*group)
-	order := make([]*group, 0, len(sets[0]))
-	for _, set := range sets {
-		order = g.collect(groups, order, set)
-	}
-	if root && len(order) > g.limits.RootFields {
-		return tooCostly(at, "an operation must have at most %d fields of its own", g.limits.RootFields)
-	}
+func (g *guard) merge(order []*group) *gqlerror.Error {
 	for _, same := range order {
 		if same.fields > g.limits.SameField {
 			return tooCostly(same.at, "the query must select a field at most %d times at one place", g.limits.SameField)
 		}
-		if len(same.children) > 0 {
-			if err := g.merge(same.at, false, same.children...); err != nil {
-				return err
-			}
+		if len(same.children) == 0 {
+			continue
+		}
+		groups := map[string]*group{}
+		var below []*group
+		for _, set := range same.children {
+			below = g.collect(groups, below, set)
+		}
+		if err := g.merge(below); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
+// collect adds the fields of a set to their groups, and the groups that are new to order.
 func (g *guard) collect(groups map[string]*group, order []*group, set ast.SelectionSet) []*group {
 	for _, selection := range set {
 		g.visits++

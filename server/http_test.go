@@ -95,6 +95,19 @@ func TestRequestsGetTheStatusOfTheProtocol(t *testing.T) {
 	}
 }
 
+func TestAnEncodedBodyIsRefused(t *testing.T) {
+	s := start(t)
+	for coding, want := range map[string]int{"": 200, "identity": 200, "Identity": 200, "gzip": 415, "identity, br": 415, "x": 415} {
+		a := s.post(t, typename, "Content-Encoding", coding)
+		if a.status != want {
+			t.Errorf("%q: got %d %s, want %d", coding, a.status, a.body, want)
+		}
+		if want == 415 && (a.code() != "BAD_USER_INPUT" || !strings.Contains(a.body, "send the body uncompressed") || a.header.Get("Accept-Encoding") != "identity") {
+			t.Errorf("%q: got %s", coding, a.body)
+		}
+	}
+}
+
 func TestABodyOverTheLimitIsRefusedWithoutBeingRead(t *testing.T) {
 	s := start(t)
 	for name, header := range map[string]string{
@@ -162,6 +175,9 @@ func TestPagesOfOtherSitesAreRefused(t *testing.T) {
 		if allowed := a.status == 200; allowed != c.allowed || (!allowed && (a.status != 403 || a.code() != "BAD_USER_INPUT")) {
 			t.Errorf("POST from %q at %q: got %d %s", c.origin, c.host, a.status, a.body)
 		}
+		if !c.allowed && !strings.Contains(a.body, "--allow-origin") {
+			t.Errorf("the refusal does not say how to allow it: %s", a.body)
+		}
 		conn, response, err := s.handshake(append(headers, "Host", c.host), modernProtocol)
 		if (err == nil) != c.allowed {
 			t.Errorf("WebSocket from %q at %q: got %v", c.origin, c.host, err)
@@ -216,7 +232,7 @@ func TestRequestsBeyondThoseInFlightAreRefused(t *testing.T) {
 
 	for transport, ask := range transports {
 		a := ask(s, t, typename)
-		if a.code() != "OVERLOADED" || (transport == "post" && (a.status != 503 || a.header.Get("Retry-After") == "")) {
+		if a.code() != "OVERLOADED" || !strings.Contains(a.body, "this request did nothing") || (transport == "post" && (a.status != 503 || a.header.Get("Retry-After") == "")) {
 			t.Errorf("%s: got %d %s", transport, a.status, a.body)
 		}
 	}

@@ -26,7 +26,7 @@ func (s *Server) checkOrigin(w http.ResponseWriter, r *http.Request) *refusal {
 		return nil
 	}
 	return refuse(http.StatusForbidden, domain.BadUserInput,
-		"pages of this origin are not allowed here; serve them from this address, or allow their origin in the server's settings")
+		"pages of this origin are not allowed here; serve them from this address, or allow their origin with --allow-origin")
 }
 
 // isOwn tells whether a page came from this server. A server that is only reached from its own machine also asks that

@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,7 +32,7 @@ func refuse(status int, code domain.Code, format string, args ...any) *refusal {
 }
 
 func overloaded() *gqlerror.Error {
-	return resolvers.NewError(domain.Overloaded, "too many requests are being served; nothing was done, try again later")
+	return resolvers.NewError(domain.Overloaded, "this request did nothing: too many requests are being served; try again later")
 }
 
 // bodies are reused: most requests are small and alike.
@@ -41,6 +42,10 @@ var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 func (s *Server) read(w http.ResponseWriter, r *http.Request) (*graphql.RawParams, *refusal) {
 	if !isJSON(r.Header) {
 		return nil, refuse(http.StatusUnsupportedMediaType, domain.BadUserInput, "send the request as application/json in UTF-8")
+	}
+	if encoded(r.Header) {
+		w.Header().Set("Accept-Encoding", "identity")
+		return nil, refuse(http.StatusUnsupportedMediaType, domain.BadUserInput, "send the body uncompressed")
 	}
 	if r.ContentLength > s.limits.Body {
 		abandonBody(w, r)
@@ -147,6 +152,13 @@ func isJSON(h http.Header) bool {
 	}
 	charset, given := params["charset"]
 	return !given || strings.EqualFold(charset, "utf-8")
+}
+
+// encoded tells whether a body is compressed or the like: what it comes to could be far above every limit.
+func encoded(h http.Header) bool {
+	return slices.ContainsFunc(h["Content-Encoding"], func(coding string) bool {
+		return coding != "" && !strings.EqualFold(coding, "identity")
+	})
 }
 
 const (

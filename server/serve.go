@@ -60,7 +60,7 @@ func (s *Server) Close() {
 }
 
 func stopping() *refusal {
-	return refuse(http.StatusServiceUnavailable, domain.Unavailable, "the server is shutting down; nothing was done, try again")
+	return refuse(http.StatusServiceUnavailable, domain.Unavailable, "this request did nothing: the server is shutting down; try again")
 }
 
 // stream is an open WebSocket or event stream.

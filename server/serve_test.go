@@ -1,6 +1,7 @@
 package server
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -74,8 +75,9 @@ func TestAClosedServerRefusesStreams(t *testing.T) {
 	p := s.connect(t, modernProtocol)
 	s.Close()
 	p.expectClose(1001)
-	if e := s.listen(t, watch("alice")); e.status != http.StatusServiceUnavailable {
-		t.Errorf("an event stream gets %d", e.status)
+	e := s.listen(t, watch("alice"))
+	if said, _ := io.ReadAll(e.lines); e.status != http.StatusServiceUnavailable || !strings.Contains(string(said), "this request did nothing") {
+		t.Errorf("an event stream gets %d %s", e.status, said)
 	}
 	if _, response, err := s.handshake(nil, modernProtocol); err == nil || response.StatusCode != 503 {
 		t.Errorf("a WebSocket gets %v", err)

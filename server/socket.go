@@ -14,6 +14,9 @@ import (
 	"github.com/99designs/gqlgen/graphql/handler/transport"
 	"github.com/gorilla/websocket"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"daybook/domain"
+	"daybook/resolvers"
 )
 
 // Close codes of the sub-protocols.
@@ -206,7 +209,8 @@ func (c *socket) admitOperation(f frame) ([]byte, error) {
 	case duplicate:
 		return nil, c.violated(closeDuplicateID, "an operation of this id is running")
 	case full:
-		c.fail(f.ID, overloaded())
+		c.fail(f.ID, resolvers.NewError(domain.Overloaded,
+			"at most %d operations run at once on a connection: end one, or open another connection", c.limits.StreamOperations))
 		return nil, nil
 	case entered:
 	}

@@ -202,7 +202,8 @@ func TestOperationsBeyondAConnectionsLimitAreRefused(t *testing.T) {
 			p.follow(s, fmt.Sprint(i), "alice")
 		}
 		p.begin("one more", watch("alice"))
-		if f := p.expect("error", "one more"); !strings.Contains(string(f.Payload), "OVERLOADED") {
+		f := p.expect("error", "one more")
+		if said := string(f.Payload); !strings.Contains(said, "OVERLOADED") || !strings.Contains(said, "at most 3 operations run at once on a connection") {
 			t.Errorf("got %s", f.Payload)
 		}
 		p.end("0")

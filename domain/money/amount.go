@@ -13,8 +13,11 @@ import (
 // MaxIntegerDigits bounds an amount: at most this many digits before the point.
 const MaxIntegerDigits = 14
 
-// maxLength bounds the text of an amount before anything looks at it: sign, digits, point, four decimals.
-const maxLength = 1 + MaxIntegerDigits + 1 + 4
+// maxDecimals is what the currencies with the most decimals have.
+const maxDecimals = 4
+
+// maxLength bounds the text of an amount before anything looks at it: sign, digits, point, decimals.
+const maxLength = 1 + MaxIntegerDigits + 1 + maxDecimals
 
 // maxBalances holds MaxBalance by scale. Exponents are the currency's, not that of decimal.New(1, 18): comparing equal
 // exponents needs no rescaling.
@@ -111,7 +114,7 @@ var powers = [...]int64{1, 10, 100, 1000, 10_000}
 
 func parse(s string, c Currency, signed bool) (decimal.Decimal, error) {
 	if len(s) > maxLength {
-		return decimal.Zero, invalid("the amount is too long: at most %d digits before the point", MaxIntegerDigits)
+		return decimal.Zero, invalid("the amount is too long: at most %d digits before the point and %d after it", MaxIntegerDigits, maxDecimals)
 	}
 	digits := s
 	if signed && len(s) > 0 && s[0] == '-' {

@@ -1,6 +1,7 @@
 package money
 
 import (
+	"errors"
 	"math/big"
 	"regexp"
 	"strings"
@@ -111,6 +112,19 @@ func TestMalformedAmountsAreRefused(t *testing.T) {
 				t.Errorf("as a bound: %s, %v; want %s", d, err, domain.InvalidAmount)
 			}
 		})
+	}
+}
+
+func TestATooLongAmountIsToldWhatMayBeBeforeThePointAndAfterIt(t *testing.T) {
+	for text, want := range map[string]string{
+		"1." + strings.Repeat("0", 100_000): "the amount is too long: at most 14 digits before the point and 4 after it",
+		strings.Repeat("9", 100_000):        "the amount is too long: at most 14 digits before the point and 4 after it",
+		strings.Repeat("9", 15):             "the amount is too long: at most 14 digits before the point",
+	} {
+		var refused *domain.Refusal
+		if _, err := ParseAmount(text, "EUR"); !errors.As(err, &refused) || refused.Message != want {
+			t.Errorf("%.20s…: got %v, want %s", text, err, want)
+		}
 	}
 }
 

@@ -24,7 +24,7 @@ type Decimal string
 func (d *Decimal) UnmarshalGQL(v any) error {
 	s, ok := v.(string)
 	if !ok {
-		return refuse(`an amount must be a string, for example "12.50", not a number`)
+		return refuse(`an amount must be a string, for example "12.50"`)
 	}
 	*d = Decimal(s)
 	return nil
