@@ -24,17 +24,26 @@ function LiveIcon(props) {
 /** The sidebar's panel that follows one account while operations run beside it. */
 export const LIVE = { title: 'Live', icon: LiveIcon, content: Live }
 
+/** How long the reader may pause within an account's name before it counts as entered, in milliseconds. */
+const TYPING = 400
+
 function Live() {
   const [account, setAccount] = useState(() => recall(STORED) ?? 'alice')
   const [entered, setEntered] = useState(account)
+  const wanted = entered.trim()
 
   function watch(event) {
-    event.preventDefault()
-    const id = entered.trim()
-    if (!id) return
-    remember(STORED, id)
-    setAccount(id)
+    event?.preventDefault()
+    if (!wanted) return setEntered(account)
+    remember(STORED, wanted)
+    setAccount(wanted)
   }
+
+  useEffect(() => {
+    if (!wanted || wanted === account) return
+    const timer = setTimeout(watch, TYPING)
+    return () => clearTimeout(timer)
+  }, [wanted, account])
 
   return (
     <section className="daybook-live" aria-label="Live balance">
@@ -51,7 +60,8 @@ function Live() {
           autoComplete="off"
         />
       </form>
-      <Watched key={account} account={account} />
+      {/* Never one account's money under the name of another. */}
+      {wanted === account && <Watched key={account} account={account} />}
     </section>
   )
 }
@@ -77,7 +87,10 @@ function Watched({ account }) {
       {message && status === 'failed' && <p className="daybook-message">{message}</p>}
       {balance !== undefined && (
         <p className="daybook-balance">
-          {balance} <small>{currency}</small>
+          <span className="daybook-owner">{account}</span>{' '}
+          <span>
+            {balance} <small>{currency}</small>
+          </span>
         </p>
       )}
       {changes.length === 0 ? <Hint account={account} status={status} /> : <Changes changes={changes} />}

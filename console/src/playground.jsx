@@ -1,6 +1,6 @@
 import { useEffect } from 'react'
 import { GraphiQL, HISTORY_PLUGIN } from 'graphiql'
-import { pick, useGraphiQL } from '@graphiql/react'
+import { pick, useGraphiQL, useGraphiQLActions } from '@graphiql/react'
 import { ExamplesMenu } from './examples-menu.jsx'
 import { examples } from './examples.js'
 import { fetcher } from './fetcher.js'
@@ -25,7 +25,6 @@ export function Playground() {
       plugins={PLUGINS}
       visiblePlugin={firstVisit ? LIVE : undefined}
       defaultTabs={TABS}
-      defaultTheme="light"
       defaultEditorToolsVisibility={false}
       showPersistHeadersSettings={false}
     >
@@ -40,6 +39,7 @@ export function Playground() {
             {copy}
             <ExamplesMenu />
             <WrappedLines />
+            <SystemTheme />
           </>
         )}
       </GraphiQL.Toolbar>
@@ -55,5 +55,19 @@ function WrappedLines() {
       editor?.updateOptions({ fontSize: 13, wordWrap: 'on', wrappingIndent: 'indent' })
     }
   }, [queryEditor, responseEditor])
+  return null
+}
+
+/** Lets the editors follow the system from light to dark, as the rest of the page does, unless the reader chose one. */
+function SystemTheme() {
+  const theme = useGraphiQL((state) => state.theme)
+  const { setTheme } = useGraphiQLActions()
+  useEffect(() => {
+    if (theme) return
+    const dark = matchMedia('(prefers-color-scheme: dark)')
+    const follow = () => setTheme(null)
+    dark.addEventListener('change', follow)
+    return () => dark.removeEventListener('change', follow)
+  }, [theme, setTheme])
   return null
 }

@@ -109,6 +109,50 @@ test('a closed example comes back from the menu', async (t) => {
   await reader.run('OpenAccounts', ({ alice }) => alice.account.id === 'alice')
 })
 
+test("a name typed over another never stands above the other's money", async (t) => {
+  await post(`mutation {
+    dora: createAccount(input: { id: "dora", ownerId: "d", currency: "EUR", idempotencyKey: "d1" }) { account { id } }
+    topUp(input: { accountId: "dora", amount: "5.00", currency: "EUR", idempotencyKey: "d2" }) { account { id } }
+    erin: createAccount(input: { id: "erin", ownerId: "e", currency: "EUR", idempotencyKey: "e1" }) { account { id } }
+  }`)
+  const reader = await openPlayground(await newContext(t), server.url)
+  const box = reader.live.getByRole('textbox', { name: 'Account' })
+  await box.fill('dora')
+  await reader.shows('5.00 EUR')
+
+  await box.pressSequentially('x')
+  assert.equal(await reader.live.getByText('5.00 EUR', { exact: true }).count(), 0)
+  await reader.shows('No such account yet')
+  await box.fill('erin') // Without Enter, and the box keeps the focus.
+  await reader.shows('0.00 EUR')
+  assert.equal(await reader.live.locator('.daybook-owner').textContent(), 'erin')
+
+  await box.fill('')
+  await box.blur()
+  assert.equal(await box.inputValue(), 'erin')
+  await reader.shows('0.00 EUR')
+})
+
+test('the page is dark where the system is, and follows it', async (t) => {
+  const context = await browser.newContext({ colorScheme: 'dark' })
+  t.after(() => context.close())
+  const { page } = await openPlayground(context, server.url)
+  const editor = page.locator('.graphiql-query-editor .monaco-editor.vs-dark')
+  await editor.waitFor()
+  await page.emulateMedia({ colorScheme: 'light' })
+  await editor.waitFor({ state: 'detached' })
+})
+
+test('in a narrow window the answer can be scrolled to', async (t) => {
+  const context = await browser.newContext({ viewport: { width: 390, height: 844 } })
+  t.after(() => context.close())
+  const { page } = await openPlayground(context, server.url)
+  const answer = page.locator('.graphiql-response')
+  await answer.evaluate((element) => element.scrollIntoView({ inline: 'end' }))
+  const { x, width } = await answer.boundingBox()
+  assert.ok(width > 100 && x >= 0 && x + width <= 391, `it is ${width} wide at ${x}`)
+})
+
 test('after the server came back the Live panel goes on, with no change missing or twice', async (t) => {
   if (!server.restart) return t.diagnostic('left out: the server at DAYBOOK_TEST_URL is not ours to restart')
 
