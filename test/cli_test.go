@@ -2,7 +2,10 @@ package test
 
 import (
 	"context"
+	"errors"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +35,9 @@ func TestTheEnvironmentConfiguresANode(t *testing.T) {
 				t.Fatalf("a line of the log is not JSON: %s", line)
 			}
 		}
+		if stopping, stopped, _ := strings.Cut(n.log.String(), `"msg":"stopped"`); !strings.Contains(stopping, `"msg":"stopping"`) || !strings.Contains(stopped, `"took":`) {
+			t.Fatalf("the log does not tell of the stop:\n%s", n.log.tail(3000))
+		}
 		// The flags say the same, so the commands find what the node left.
 		if out, err := n.command("verify", "--partitions", "5"); err != nil || !strings.Contains(out, "1 accounts, 1 events") {
 			t.Fatalf("verify: %v\n%s", err, out)
@@ -46,6 +52,77 @@ func TestTheDoctorNamesATopicThatDeletesHistory(t *testing.T) {
 	out, err := n.command("doctor")
 	if exitCode(err) != 1 || !strings.Contains(out, "PROBLEM") || !strings.Contains(out, "topic billing.account.events has retention.ms=604800000") {
 		t.Fatalf("doctor: %v\n%s", err, out)
+	}
+}
+
+func TestTheDoctorWorksBesideANodeOnKafkaAndCreatesNothing(t *testing.T) {
+	n := startNode(t, kafkaBackend(t))
+	if out, err := n.command("doctor"); exitCode(err) != 0 || strings.Contains(out, "PROBLEM") {
+		t.Fatalf("doctor on the node's directory: %v\n%s", err, out)
+	}
+	n.dir = filepath.Join(n.dir, "missing")
+	if out, err := n.command("doctor"); exitCode(err) != 0 {
+		t.Fatalf("doctor without a directory: %v\n%s", err, out)
+	}
+	mustBeMissing(t, n.dir)
+}
+
+func TestTheDoctorSaysThatANodeRunsOnTheDirectory(t *testing.T) {
+	n := startNode(t, embeddedBackend())
+	out, err := n.command("doctor")
+	if exitCode(err) != 1 || !strings.Contains(out, "PROBLEM  the embedded log in "+n.dir+" opens: a node is running on it; stop it") {
+		t.Fatalf("doctor: %v\n%s", err, out)
+	}
+	n.stop()
+	if out, err := n.command("doctor"); exitCode(err) != 0 {
+		t.Fatalf("doctor after the stop: %v\n%s", err, out)
+	}
+}
+
+func TestTheDoctorCreatesNothingWhereNothingIs(t *testing.T) {
+	n := newNode(t, embeddedBackend())
+	for _, dir := range []string{n.dir, filepath.Join(n.dir, "missing")} {
+		n.dir = dir
+		out, err := n.command("doctor")
+		if exitCode(err) != 0 || !strings.Contains(out, "nothing is in "+dir+" yet; daybook serve creates it") {
+			t.Fatalf("doctor: %v\n%s", err, out)
+		}
+	}
+	mustBeMissing(t, n.dir)
+	if left, err := os.ReadDir(filepath.Dir(n.dir)); err != nil || len(left) > 0 {
+		t.Fatalf("doctor left %v, %v", left, err)
+	}
+}
+
+func mustBeMissing(t *testing.T, path string) {
+	t.Helper()
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("%s is there (%v)", path, err)
+	}
+}
+
+func TestWhatIsMistypedIsNamedInOneLine(t *testing.T) {
+	for typed, says := range map[string]string{
+		"foo":                   "there is no command foo; see daybook --help",
+		"foo --bogus":           "there is no command foo; see daybook --help",
+		"--bogus":               "--bogus; see daybook --help",
+		"serve --bogus=1":       "not defined: --bogus; see daybook serve --help",
+		"serve -bogus":          "not defined: -bogus; see daybook serve --help",
+		"serve --partitions x":  "--partitions cannot be \"x\"; see daybook serve --help",
+		"doctor --partitions":   "needs an argument: --partitions; see daybook doctor --help",
+		"bench --duration soon": "--duration cannot be \"soon\"; see daybook bench --help",
+	} {
+		out, err := exec.Command(binary, strings.Fields(typed)...).CombinedOutput()
+		if exitCode(err) != 1 || !strings.HasPrefix(string(out), "daybook: ") || !strings.HasSuffix(string(out), says+"\n") || strings.Count(string(out), "\n") != 1 {
+			t.Errorf("daybook %s: want «%s», got %v:\n%s", typed, says, err, out)
+		}
+	}
+}
+
+func TestTheProgramTellsItsVersion(t *testing.T) {
+	out, err := exec.Command(binary, "--version").CombinedOutput()
+	if err != nil || !strings.HasPrefix(string(out), "daybook version ") || len(strings.Fields(string(out))) != 3 {
+		t.Fatalf("%v\n%s", err, out)
 	}
 }
 

@@ -15,7 +15,7 @@ type cluster struct {
 	client *kafka.Client
 	// broker is nil on Apache Kafka.
 	broker *embedded.Broker
-	// directory is the data directory: the broker's own lock, or one of ours.
+	// directory is the data directory: the broker's own lock, or one of ours. It is nil where only Kafka is looked at.
 	directory io.Closer
 }
 
@@ -36,12 +36,23 @@ func openCluster(cfg config, clientID string, log *slog.Logger) (*cluster, error
 		}
 		c.directory = lock
 	}
-	client, err := kafka.Open(kafka.Config{Brokers: brokers, ClientID: clientID, Logger: log})
-	if err != nil {
+	var err error
+	if c.client, err = kafka.Open(kafka.Config{Brokers: brokers, ClientID: clientID, Logger: log}); err != nil {
 		return nil, errors.Join(err, c.directory.Close())
 	}
-	c.client = client
 	return c, nil
+}
+
+// lookAtCluster connects to the log and leaves the data directory alone where the log is not in it.
+func lookAtCluster(cfg config, clientID string, log *slog.Logger) (*cluster, error) {
+	if cfg.embedded() {
+		return openCluster(cfg, clientID, log)
+	}
+	client, err := kafka.Open(kafka.Config{Brokers: cfg.Brokers, ClientID: clientID, Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	return &cluster{client: client}, nil
 }
 
 // topics creates the topics that are missing and refuses those that would lose history.
@@ -55,5 +66,9 @@ func (c *cluster) missingTopics(cfg config) (int32, []string, error) {
 }
 
 func (c *cluster) Close() error {
-	return errors.Join(c.client.Close(), c.directory.Close())
+	err := c.client.Close()
+	if c.directory != nil {
+		err = errors.Join(err, c.directory.Close())
+	}
+	return err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	"daybook/eventstore"
 	"daybook/eventstore/kafka"
+	"daybook/internal/datadir"
 	"daybook/projector"
 )
 
@@ -25,7 +27,8 @@ func doctorCommand() *cli.Command {
 		Name:  "doctor",
 		Usage: "check that the log and the database are fit to keep money in",
 		Description: "Checks the topics and the brokers' settings, proves on a scratch topic that the cluster refuses a stale\n" +
-			"writer, and looks at the database. It creates none of Daybook's topics and tables. Exit code 0 when all is well.\n\n" +
+			"writer, and looks at the database. It creates none of Daybook's topics and tables. Exit code 0 when all is well.\n" +
+			"On Kafka it may run beside the nodes; on a data directory the node must be stopped meanwhile.\n\n" +
 			"Example:\n" +
 			"  daybook doctor --kafka-brokers localhost:9092 --database-url postgres://daybook@localhost/daybook",
 		Flags:  storageFlags(),
@@ -71,12 +74,22 @@ func (d *doctor) report(what string, err error) bool {
 }
 
 func (d *doctor) examine(ctx context.Context) {
-	log := d.cfg.logger(os.Stderr)
 	name := "the log answers at " + strings.Join(d.cfg.Brokers, ",")
 	if d.cfg.embedded() {
+		if !holdsLog(d.cfg.DataDir) {
+			d.report("nothing is in "+d.cfg.DataDir+" yet; daybook serve creates it", nil)
+			if d.cfg.DatabaseURL != "" {
+				d.database(ctx, nil, []string{eventstore.AccountEvents})
+			}
+			return
+		}
 		name = "the embedded log in " + d.cfg.DataDir + " opens"
 	}
-	c, err := openCluster(d.cfg, "daybook-doctor", log)
+	c, err := lookAtCluster(d.cfg, "daybook-doctor", d.cfg.logger(os.Stderr))
+	if errors.Is(err, datadir.ErrInUse) {
+		err = fmt.Errorf("a node is running on it; stop it, then run doctor again (its process id is in %s)",
+			filepath.Join(d.cfg.DataDir, "lock"))
+	}
 	if !d.report(name, err) {
 		return
 	}
@@ -90,6 +103,13 @@ func (d *doctor) examine(ctx context.Context) {
 		d.settings(c.client)
 	}
 	d.database(ctx, c.client, missing)
+}
+
+// holdsLog tells whether an embedded log was ever written there; what cannot be looked at counts as one, for the log's
+// own error tells more.
+func holdsLog(dataDir string) bool {
+	entries, err := os.ReadDir(filepath.Join(dataDir, "log"))
+	return !errors.Is(err, os.ErrNotExist) && (err != nil || len(entries) > 0)
 }
 
 func (d *doctor) topics(c *cluster) (missing []string) {
@@ -117,9 +137,14 @@ func (d *doctor) settings(client *kafka.Client) {
 	}
 }
 
-// database looks whether serve could use the read model, without creating anything.
+// database looks whether serve could use the read model, without creating anything. The client is not needed where the
+// topic of account events is missing.
 func (d *doctor) database(ctx context.Context, client *kafka.Client, missing []string) {
 	what := "the database takes the read model"
+	if !d.cfg.embedded() && d.cfg.DatabaseURL == "" {
+		d.report(what, fmt.Errorf("the nodes share a read model: name a PostgreSQL database with --%s", flagDatabase))
+		return
+	}
 	id := "(still to be created)"
 	var err error
 	if !slices.Contains(missing, eventstore.AccountEvents) {

@@ -50,8 +50,17 @@ func serve(ctx context.Context, c *cli.Command) error {
 		return err
 	}
 	announce(c, m, log)
+	asked := make(chan time.Time, 1)
+	defer context.AfterFunc(ctx, func() {
+		log.Info("stopping")
+		asked <- m.clock()
+	})()
 	err = m.Run(ctx)
-	return errors.Join(err, m.Close())
+	err = errors.Join(err, m.Close())
+	if ctx.Err() != nil {
+		log.Info("stopped", "took", m.clock().Sub(<-asked).Round(time.Millisecond))
+	}
+	return err
 }
 
 // announce tells where the node answers. The listener is open, so requests sent from now on wait, but are not refused.
