@@ -32,7 +32,7 @@ var (
 		{"aggregateId", "the account or the transaction"},
 		{"aggregateType", ""},
 		{"aggregateVersion", "the version after this event: 1, 2, 3 … without gap or repeat"},
-		{"timestamp", "never earlier than the one before it of the same aggregate"},
+		{"timestamp", "never earlier than the one before it of the same account"},
 		{"correlationId", "the request that began it all"},
 		{"causationId", "the event or command that caused this one"},
 		{"metadata", "who did it"},
