@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,10 +28,6 @@ import (
 const (
 	// group hands out the partitions among the nodes of one cluster.
 	group = "daybook"
-	// clockCheck is how often a node looks whether it slept.
-	clockCheck = 200 * time.Millisecond
-	// rejoinPause is the pause before a node that could not join the group tries again.
-	rejoinPause = time.Second
 	// openTimeout bounds what start-up waits for the database.
 	openTimeout = 30 * time.Second
 )
@@ -200,62 +195,14 @@ func (m *Main) Run(ctx context.Context) error {
 	return err
 }
 
-// followAssignment hands the engine and the projector the partitions that the group gives to this node. A node that
-// slept past its session has lost them without a word: it gives them up by itself and joins anew, rather than take them
-// back from those who were given them.
+// followAssignment hands the engine and the projector the partitions that the group gives to this node.
 func (m *Main) followAssignment(ctx context.Context) error {
 	if m.cluster.broker != nil {
 		return nil // The directory's lock makes this the only node; it was assigned everything at once.
 	}
-	for ctx.Err() == nil {
-		membership, end := context.WithCancel(ctx)
-		var watch sync.WaitGroup
-		watch.Go(func() {
-			if m.slept(membership) {
-				m.log.Warn("this process slept past its session and joins the group anew", "session", m.cfg.SessionTimeout)
-				m.assign(nil)
-				end()
-			}
-		})
-		err := m.cluster.client.JoinGroup(membership, kafka.GroupConfig{
-			Group: group, Topic: eventstore.AccountCommands, InstanceID: m.nodeID, SessionTimeout: m.cfg.SessionTimeout,
-		}, m.assign)
-		end()
-		watch.Wait()
-		if err != nil && ctx.Err() == nil {
-			m.log.Warn("the group was left with trouble; joining again", "error", err)
-			sleep(ctx, rejoinPause)
-		}
-	}
-	return nil
-}
-
-// slept waits until the clock has jumped by more than a session, or ctx ends; it tells whether it jumped.
-func (m *Main) slept(ctx context.Context) bool {
-	tick := time.NewTicker(clockCheck)
-	defer tick.Stop()
-	// Without the monotonic reading, which stands still while a machine sleeps.
-	for last := m.clock().Round(0); ; {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-tick.C:
-		}
-		now := m.clock().Round(0)
-		if now.Sub(last) > m.cfg.SessionTimeout {
-			return true
-		}
-		last = now
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
+	return m.cluster.client.JoinGroup(ctx, kafka.GroupConfig{
+		Group: group, Topic: eventstore.AccountCommands, InstanceID: m.nodeID, SessionTimeout: m.cfg.SessionTimeout,
+	}, m.assign)
 }
 
 func (m *Main) assign(partitions []int32) {
