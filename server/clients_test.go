@@ -138,12 +138,20 @@ func (p *peer) send(message string) {
 // begin starts an operation, whose request is a POST's body.
 func (p *peer) begin(id, body string) {
 	p.t.Helper()
+	if err := p.tryBegin(id, body); err != nil {
+		p.t.Fatalf("sending: %v", err)
+	}
+}
+
+// tryBegin is begin for a connection that may have been ended meanwhile.
+func (p *peer) tryBegin(id, body string) error {
+	p.t.Helper()
 	kind := map[string]string{modernProtocol: "subscribe", legacyProtocol: "start"}[p.protocol]
 	message, err := json.Marshal(frame{Type: kind, ID: id, Payload: json.RawMessage(body)})
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	p.send(string(message))
+	return p.conn.WriteMessage(websocket.TextMessage, message)
 }
 
 func (p *peer) end(id string) {

@@ -292,8 +292,7 @@ func TestASlowClientIsDisconnected(t *testing.T) {
 		p := s.connect(t, protocol)
 		p.follow(s, "a", "alice")
 		// When a client asks for more than all buffers on the way hold, and takes none of it.
-		for i := range 300 {
-			p.begin(fmt.Sprint(i), request(introspection, nil))
+		for i := 0; i < 300 && p.tryBegin(fmt.Sprint(i), request(introspection, nil)) == nil; i++ {
 		}
 		eventually(t, "the subscription ends", func() bool { return s.feeds.running.Load() == 0 })
 	})

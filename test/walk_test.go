@@ -72,9 +72,7 @@ func TestTheWalk(t *testing.T) {
 			t.Fatalf("doctor: %v\n%s", err, out)
 		}
 		n.start()
-		if after, err := newAPI(n.url).account("bob", 0); err != nil || after.Balance != "30.00" {
-			t.Fatalf("after a restart bob has %+v, %v", after, err)
-		}
+		mustComeToHave(t, newAPI(n.url), "bob", "30.00")
 	})
 }
 
@@ -104,10 +102,20 @@ func TestATransferAcrossPartitionsIsFollowedToItsEnd(t *testing.T) {
 				mustEnd(t, n.url, transport, p.Transaction.ID, way)
 			}
 		}
-		if p, err := a.account("alice", 0); err != nil || p.Balance != "94.00" {
-			t.Fatalf("alice has %+v, %v", p, err)
-		}
+		mustComeToHave(t, a, "alice", "94.00")
 		n.mustVerify()
+	})
+}
+
+// mustComeToHave waits until the read model, which follows a moment later, shows the balance.
+func mustComeToHave(t *testing.T, a *api, id, balance string) {
+	t.Helper()
+	testenv.Eventually(t, func() error {
+		got, err := a.account(id, 0)
+		if err == nil && (got == nil || got.Balance != balance) {
+			err = fmt.Errorf("%s has %+v, want %s", id, got, balance)
+		}
+		return err
 	})
 }
 
