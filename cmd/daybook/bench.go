@@ -49,9 +49,6 @@ func benchCommand() *cli.Command {
 }
 
 func runBench(ctx context.Context, c *cli.Command) error {
-	if err := noArguments(c); err != nil {
-		return err
-	}
 	cfg, err := readConfig(c)
 	if err != nil {
 		return err

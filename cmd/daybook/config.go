@@ -81,7 +81,11 @@ func clusterFlags() []cli.Flag {
 	}
 }
 
+// readConfig reads a command's flags, and refuses what follows them.
 func readConfig(c *cli.Command) (config, error) {
+	if err := noArguments(c); err != nil {
+		return config{}, err
+	}
 	cfg := config{
 		Listen: c.String(flagListen), DataDir: c.String(flagDataDir), DatabaseURL: c.String(flagDatabase),
 		Partitions: c.Int32(flagPartitions), SessionTimeout: c.Duration(flagSession), Origins: c.StringSlice(flagOrigins),

@@ -37,9 +37,6 @@ func doctorCommand() *cli.Command {
 }
 
 func runDoctor(ctx context.Context, c *cli.Command) error {
-	if err := noArguments(c); err != nil {
-		return err
-	}
 	cfg, err := readConfig(c)
 	if err != nil {
 		return err

@@ -34,9 +34,6 @@ func serveCommand() *cli.Command {
 }
 
 func serve(ctx context.Context, c *cli.Command) error {
-	if err := noArguments(c); err != nil {
-		return err
-	}
 	cfg, err := readConfig(c)
 	if err != nil {
 		return err

@@ -29,9 +29,6 @@ func verifyCommand() *cli.Command {
 }
 
 func runVerify(ctx context.Context, c *cli.Command) error {
-	if err := noArguments(c); err != nil {
-		return err
-	}
 	cfg, err := readConfig(c)
 	if err != nil {
 		return err
