@@ -23,6 +23,14 @@ const (
 	VersionConflict      Code = "VERSION_CONFLICT"
 	IdempotencyConflict  Code = "IDEMPOTENCY_CONFLICT"
 	TransactionNotFound  Code = "TRANSACTION_NOT_FOUND"
+	NotRefundable        Code = "NOT_REFUNDABLE"
+	RefundExceedsPayment Code = "REFUND_EXCEEDS_PAYMENT"
+	HoldNotFound         Code = "HOLD_NOT_FOUND"
+	HoldExpired          Code = "HOLD_EXPIRED"
+	HoldNotActive        Code = "HOLD_NOT_ACTIVE"
+	CaptureExceedsHold   Code = "CAPTURE_EXCEEDS_HOLD"
+	BatchSpansPartitions Code = "BATCH_SPANS_PARTITIONS"
+	BatchAborted         Code = "BATCH_ABORTED"
 )
 
 // Codes of requests that are malformed, too costly, or could not be served.

@@ -1,6 +1,8 @@
 package account
 
 import (
+	"errors"
+
 	"github.com/shopspring/decimal"
 
 	"daybook/domain"
@@ -16,6 +18,9 @@ type Movement struct {
 	TransactionType MovementType
 	CounterpartyID  string
 	Reason          string
+	// HoldID is set on a capture, RefundOf (the payment's id) on a refund.
+	HoldID   string
+	RefundOf string
 }
 
 // DecideCreate opens an account. Refusals: ACCOUNT_EXISTS, BALANCE_LIMIT_EXCEEDED.
@@ -36,12 +41,10 @@ func DecideDebit(s State, m Movement) (*BalanceChanged, error) {
 	if err := takes(s, m.Currency, Debit); err != nil {
 		return nil, err
 	}
-	balance := s.Balance.Sub(m.Amount)
-	if balance.LessThan(s.Limits.Min) {
-		return nil, domain.Refuse(domain.InsufficientBalance, "amount",
-			"the account's balance is too low for this amount; top it up or choose a smaller amount")
+	if err := affords(s, m.Amount); err != nil {
+		return nil, err
 	}
-	return changed(s, m, Debit, balance), nil
+	return changed(s, m, Debit, s.Balance.Sub(m.Amount)), nil
 }
 
 // DecideCredit puts money on. Refusals: ACCOUNT_NOT_FOUND, ACCOUNT_CLOSED, CURRENCY_MISMATCH, BALANCE_LIMIT_EXCEEDED.
@@ -55,6 +58,14 @@ func DecideCredit(s State, m Movement) (*BalanceChanged, error) {
 			"the account's balance would pass its upper limit; choose a smaller amount")
 	}
 	return changed(s, m, Credit, balance), nil
+}
+
+// Refused is what an account records that cannot take a credit, so that its source is given the amount back.
+func Refused(m Movement, why domain.Code) *CreditRefused {
+	return &CreditRefused{
+		Amount: m.Amount, Currency: m.Currency, TransactionID: m.TransactionID, TransactionType: m.TransactionType,
+		CounterpartyID: m.CounterpartyID, Reason: m.Reason, Code: why, HoldID: m.HoldID, RefundOf: m.RefundOf,
+	}
 }
 
 // DecideReversal gives a refused transfer's amount back to its source. It cannot be refused: the money is the
@@ -75,12 +86,14 @@ func DecideStatus(s State, to Status, reason string) (*StatusChanged, error) {
 		return nil, domain.Refuse(domain.AccountClosed, "status", "the account is closed, which is final; open a new one")
 	case to == Closed && !s.Balance.IsZero():
 		return nil, domain.Refuse(domain.AccountNotEmpty, "status", "the account still has a balance; move it elsewhere before closing")
+	case to == Closed && !s.Held.IsZero():
+		return nil, domain.Refuse(domain.AccountNotEmpty, "status", "the account still has active holds; capture or void them before closing")
 	}
 	return &StatusChanged{PreviousStatus: s.Status, NewStatus: to, Reason: reason}, nil
 }
 
-// DecideLimits replaces the bounds. Refusals: ACCOUNT_NOT_FOUND, ACCOUNT_CLOSED, BALANCE_LIMIT_EXCEEDED when the
-// present balance is outside.
+// DecideLimits replaces the bounds. Refusals: ACCOUNT_NOT_FOUND, ACCOUNT_CLOSED, INVALID_AMOUNT when a bound has more
+// decimals than the currency, BALANCE_LIMIT_EXCEEDED when the present balance, or what of it is available, is outside.
 func DecideLimits(s State, to Limits, reason string) (*LimitsChanged, error) {
 	if !s.Exists() {
 		return nil, notFound()
@@ -88,8 +101,15 @@ func DecideLimits(s State, to Limits, reason string) (*LimitsChanged, error) {
 	if s.Status == Closed {
 		return nil, domain.Refuse(domain.AccountClosed, "accountId", "the account is closed and cannot be changed")
 	}
+	to, err := to.fit(s.Currency)
+	if err != nil {
+		return nil, err
+	}
 	if err := withinLimits(s.Balance, to, s.Currency); err != nil {
 		return nil, err
+	}
+	if s.Available().LessThan(to.Min) {
+		return nil, domain.Refuse(domain.BalanceLimitExceeded, "limits.minBalance", "minBalance must not be above what of the balance is not held")
 	}
 	return &LimitsChanged{Currency: s.Currency, PreviousLimits: s.Limits, NewLimits: to, Reason: reason}, nil
 }
@@ -107,6 +127,38 @@ func takes(s State, c money.Currency, direction ChangeType) error {
 		return domain.Refuse(domain.CurrencyMismatch, "currency", "the account is kept in %s; use that currency", s.Currency)
 	}
 	return nil
+}
+
+// affords checks the lower limit against what is available.
+func affords(s State, amount decimal.Decimal) error {
+	if s.Available().Sub(amount).LessThan(s.Limits.Min) {
+		return domain.Refuse(domain.InsufficientBalance, "amount",
+			"the account's available balance is too low for this amount; top it up or choose a smaller amount")
+	}
+	return nil
+}
+
+// fit brings the bounds to the scale of the account's currency.
+func (l Limits) fit(c money.Currency) (Limits, error) {
+	var err error
+	if l.Min, err = money.Fit(l.Min, c); err != nil {
+		return l, at(err, "limits.minBalance")
+	}
+	if l.Max.Valid {
+		if l.Max.Decimal, err = money.Fit(l.Max.Decimal, c); err != nil {
+			return l, at(err, "limits.maxBalance")
+		}
+	}
+	return l, nil
+}
+
+// at names the input field that a refusal is about.
+func at(err error, field string) error {
+	var r *domain.Refusal
+	if errors.As(err, &r) {
+		return &domain.Refusal{Code: r.Code, Field: field, Message: r.Message}
+	}
+	return err
 }
 
 func withinLimits(balance decimal.Decimal, l Limits, c money.Currency) error {
@@ -130,6 +182,6 @@ func changed(s State, m Movement, direction ChangeType, balance decimal.Decimal)
 	return &BalanceChanged{
 		PreviousBalance: s.Balance, NewBalance: balance, ChangeAmount: m.Amount, ChangeType: direction,
 		Reason: m.Reason, TransactionID: m.TransactionID, Currency: m.Currency,
-		TransactionType: m.TransactionType, CounterpartyID: m.CounterpartyID,
+		TransactionType: m.TransactionType, CounterpartyID: m.CounterpartyID, HoldID: m.HoldID, RefundOf: m.RefundOf,
 	}
 }

@@ -2,6 +2,8 @@
 package account
 
 import (
+	"time"
+
 	"github.com/shopspring/decimal"
 
 	"daybook/domain"
@@ -44,8 +46,24 @@ type MovementType string
 
 // The kinds of transaction.
 const (
-	Topup    MovementType = "TOPUP"
-	Transfer MovementType = "TRANSFER"
+	Topup      MovementType = "TOPUP"
+	Withdrawal MovementType = "WITHDRAWAL"
+	Transfer   MovementType = "TRANSFER"
+	// Payment is a transfer that can be refunded.
+	Payment MovementType = "PAYMENT"
+	Refund  MovementType = "REFUND"
+)
+
+// HoldStatus is how far a hold has come.
+type HoldStatus string
+
+// The statuses of a hold. All but HoldActive are final.
+const (
+	HoldActive HoldStatus = "ACTIVE"
+	// HoldCaptured: all of it was captured, or its rest was released with the last capture.
+	HoldCaptured HoldStatus = "CAPTURED"
+	HoldVoided   HoldStatus = "VOIDED"
+	HoldExpired  HoldStatus = "EXPIRED"
 )
 
 // Limits bound a balance, inclusive, in the currency of the account.
@@ -63,7 +81,8 @@ func (l Limits) Upper(c money.Currency) decimal.Decimal {
 	return money.MaxBalance(c)
 }
 
-// Event is one of the account's events: Created, BalanceChanged, StatusChanged, LimitsChanged, CreditRefused.
+// Event is one of the account's events: Created, BalanceChanged, StatusChanged, LimitsChanged, CreditRefused,
+// HoldPlaced, HoldReleased.
 type Event interface {
 	// EventType is the name on the wire.
 	EventType() string
@@ -95,6 +114,10 @@ type BalanceChanged struct {
 	Reversal bool
 	// RefusalCode says, on a reversal, why the destination refused.
 	RefusalCode domain.Code
+	// HoldID is set on the legs of a capture. On the debit it takes the amount off what the hold keeps.
+	HoldID string
+	// RefundOf is the id of the payment, set on the legs of a refund.
+	RefundOf string
 }
 
 // SignedAmount is negative for a debit.
@@ -130,6 +153,31 @@ type CreditRefused struct {
 	CounterpartyID string
 	Reason         string
 	Code           domain.Code
+	// HoldID and RefundOf are those of the movement.
+	HoldID   string
+	RefundOf string
+}
+
+// HoldPlaced sets an amount aside for a payee: it stays on the balance and is not available any more.
+type HoldPlaced struct {
+	HoldID   string
+	Amount   decimal.Decimal
+	Currency money.Currency
+	// CounterpartyID is the payee, who alone can receive what is captured.
+	CounterpartyID string
+	// ExpiresAt is the moment from which the hold can be captured no more, in whole milliseconds.
+	ExpiresAt time.Time
+	Reason    string
+}
+
+// HoldReleased makes what is left of a hold available again and ends it.
+type HoldReleased struct {
+	HoldID   string
+	Amount   decimal.Decimal
+	Currency money.Currency
+	// Cause is the status that the hold ends in.
+	Cause  HoldStatus
+	Reason string
 }
 
 // EventType implements Event.
@@ -147,8 +195,16 @@ func (*LimitsChanged) EventType() string { return "AccountLimitsChanged" }
 // EventType implements Event.
 func (*CreditRefused) EventType() string { return "CreditRefused" }
 
+// EventType implements Event.
+func (*HoldPlaced) EventType() string { return "HoldPlaced" }
+
+// EventType implements Event.
+func (*HoldReleased) EventType() string { return "HoldReleased" }
+
 func (*Created) accountEvent()        {}
 func (*BalanceChanged) accountEvent() {}
 func (*StatusChanged) accountEvent()  {}
 func (*LimitsChanged) accountEvent()  {}
 func (*CreditRefused) accountEvent()  {}
+func (*HoldPlaced) accountEvent()     {}
+func (*HoldReleased) accountEvent()   {}

@@ -16,7 +16,9 @@ type State struct {
 	Currency money.Currency
 	Status   Status
 	Balance  decimal.Decimal
-	Limits   Limits
+	// Held is what active holds keep of the balance.
+	Held   decimal.Decimal
+	Limits Limits
 	// Version counts the events. It can be above zero before the account exists: a refused credit is an event too.
 	Version   int64
 	CreatedAt time.Time
@@ -25,6 +27,9 @@ type State struct {
 
 // Exists tells whether the account was created.
 func (s State) Exists() bool { return s.Status != "" }
+
+// Available is what limits are checked against: the balance without what is held.
+func (s State) Available() decimal.Decimal { return s.Balance.Sub(s.Held) }
 
 // Apply folds one event, recorded at the given time, into the state. It never fails and never validates: what is in
 // the log happened.
@@ -37,15 +42,23 @@ func (s State) Apply(id string, e Event, at time.Time) State {
 		s.OwnerID, s.Type, s.Currency, s.Limits = e.OwnerID, e.Type, e.Currency, e.Limits
 		s.Status = Active
 		s.Balance = decimal.New(0, -e.Currency.Scale())
+		s.Held = s.Balance
 		s.CreatedAt = at
 	case *BalanceChanged:
 		s.Balance = e.NewBalance
+		if e.HoldID != "" && e.ChangeType == Debit {
+			s.Held = s.Held.Sub(e.ChangeAmount)
+		}
 	case *StatusChanged:
 		s.Status = e.NewStatus
 	case *LimitsChanged:
 		s.Limits = e.NewLimits
 	case *CreditRefused:
 		// Nothing moved; only the version counts.
+	case *HoldPlaced:
+		s.Held = s.Held.Add(e.Amount)
+	case *HoldReleased:
+		s.Held = s.Held.Sub(e.Amount)
 	}
 	return s
 }

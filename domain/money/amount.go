@@ -52,6 +52,19 @@ func ParseAmount(s string, c Currency) (decimal.Decimal, error) {
 // ParseBound reads a limit of a balance: as ParseAmount, but zero and negative values are allowed.
 func ParseBound(s string, c Currency) (decimal.Decimal, error) { return parse(s, c, true) }
 
+// Fit brings a number to the scale of a currency. It refuses with INVALID_AMOUNT what has more decimals than that.
+func Fit(d decimal.Decimal, c Currency) (decimal.Decimal, error) {
+	scale := c.Scale()
+	if d.Exponent() == -scale {
+		return d, nil
+	}
+	fitted := d.Truncate(scale)
+	if !fitted.Equal(d) {
+		return d, invalid("the amount has more decimals than %s, which has %d", c, scale)
+	}
+	return fitted.Add(decimal.New(0, -scale)), nil // The sum has the finer exponent of the two.
+}
+
 // maxUnitDigits bounds the coefficients that are handled as an int64: any number of so many digits fits.
 const maxUnitDigits = 18
 

@@ -44,6 +44,9 @@ type Details struct {
 	From   string
 	To     string
 	Reason string
+	// HoldID is set on a capture, RefundOf (the payment's id) on a refund.
+	HoldID   string
+	RefundOf string
 }
 
 // Event is one of the transaction's events.
@@ -85,8 +88,11 @@ func (e *Event) Version() int64 {
 
 // eventTypes spells the names out: joining them anew would cost every event an allocation.
 var eventTypes = map[account.MovementType]struct{ requested, completed string }{
-	account.Topup:    {"TopupRequested", "TopupCompleted"},
-	account.Transfer: {"TransferRequested", "TransferCompleted"},
+	account.Topup:      {"TopupRequested", "TopupCompleted"},
+	account.Withdrawal: {"WithdrawalRequested", "WithdrawalCompleted"},
+	account.Transfer:   {"TransferRequested", "TransferCompleted"},
+	account.Payment:    {"PaymentRequested", "PaymentCompleted"},
+	account.Refund:     {"RefundRequested", "RefundCompleted"},
 }
 
 // StatusOf returns the status that an event of this wire name leads to; false for an unknown name.

@@ -38,19 +38,25 @@ func React(accountID string, e account.Event, samePartition bool) ([]Event, *Ste
 	case *account.BalanceChanged:
 		return reactToChange(accountID, e, samePartition)
 	case *account.CreditRefused:
-		d := Details{Type: e.TransactionType, Amount: e.Amount, Currency: e.Currency, From: e.CounterpartyID, To: accountID, Reason: e.Reason}
+		d := Details{
+			Type: e.TransactionType, Amount: e.Amount, Currency: e.Currency, From: e.CounterpartyID, To: accountID, Reason: e.Reason,
+			HoldID: e.HoldID, RefundOf: e.RefundOf,
+		}
 		back := &Step{Kind: StepReverse, AccountID: e.CounterpartyID, Code: e.Code, Movement: account.Movement{
 			Amount: e.Amount, Currency: e.Currency, TransactionID: e.TransactionID,
-			TransactionType: e.TransactionType, CounterpartyID: accountID, Reason: e.Reason,
+			TransactionType: e.TransactionType, CounterpartyID: accountID, Reason: e.Reason, HoldID: e.HoldID, RefundOf: e.RefundOf,
 		}}
 		return []Event{{Details: d, Status: Failed, FailureCode: e.Code}}, back
-	case *account.Created, *account.StatusChanged, *account.LimitsChanged:
+	case *account.Created, *account.StatusChanged, *account.LimitsChanged, *account.HoldPlaced, *account.HoldReleased:
 	}
 	return nil, nil
 }
 
 func reactToChange(accountID string, e *account.BalanceChanged, samePartition bool) ([]Event, *Step) {
-	d := Details{Type: e.TransactionType, Amount: e.ChangeAmount, Currency: e.Currency, From: accountID, To: e.CounterpartyID, Reason: e.Reason}
+	d := Details{
+		Type: e.TransactionType, Amount: e.ChangeAmount, Currency: e.Currency, From: accountID, To: e.CounterpartyID, Reason: e.Reason,
+		HoldID: e.HoldID, RefundOf: e.RefundOf,
+	}
 	if e.ChangeType == account.Credit && !e.Reversal {
 		d.From, d.To = e.CounterpartyID, accountID
 	}
@@ -68,6 +74,6 @@ func reactToChange(accountID string, e *account.BalanceChanged, samePartition bo
 	}
 	return []Event{{Details: d, Status: Pending}}, &Step{Kind: StepCredit, AccountID: e.CounterpartyID, Movement: account.Movement{
 		Amount: e.ChangeAmount, Currency: e.Currency, TransactionID: e.TransactionID,
-		TransactionType: e.TransactionType, CounterpartyID: accountID, Reason: e.Reason,
+		TransactionType: e.TransactionType, CounterpartyID: accountID, Reason: e.Reason, HoldID: e.HoldID, RefundOf: e.RefundOf,
 	}}
 }
