@@ -129,6 +129,10 @@ func takes(s State, c money.Currency, direction ChangeType) error {
 	return nil
 }
 
+// DecidePayee checks that an account could be paid in a currency. Refusals: ACCOUNT_NOT_FOUND, ACCOUNT_CLOSED,
+// CURRENCY_MISMATCH.
+func DecidePayee(s State, c money.Currency) error { return takes(s, c, Credit) }
+
 // affords checks the lower limit against what is available.
 func affords(s State, amount decimal.Decimal) error {
 	if s.Available().Sub(amount).LessThan(s.Limits.Min) {

@@ -178,6 +178,8 @@ type HoldReleased struct {
 	// Cause is the status that the hold ends in.
 	Cause  HoldStatus
 	Reason string
+	// TransactionID is that of the last capture, when it is what released the rest.
+	TransactionID string
 }
 
 // EventType implements Event.

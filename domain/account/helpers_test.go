@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,10 +21,10 @@ var (
 // history is what happened to an account before.
 type history []Event
 
-// outcome is what was decided: an event or a refusal.
+// outcome is what was decided: events or a refusal.
 type outcome struct {
-	event Event
-	err   error
+	events []Event
+	err    error
 }
 
 func given(events ...Event) history { return events }
@@ -37,17 +38,23 @@ func (h history) state() State {
 }
 
 func (h history) when(decide func(State) (Event, error)) outcome {
-	e, err := decide(h.state())
-	return outcome{e, err}
+	return decided(decide(h.state()))
 }
 
-func (o outcome) then(t *testing.T, want Event) {
+func decided(e Event, err error) outcome {
+	if e == nil {
+		return outcome{err: err}
+	}
+	return outcome{[]Event{e}, err}
+}
+
+func (o outcome) then(t *testing.T, want ...Event) {
 	t.Helper()
 	if o.err != nil {
 		t.Fatalf("refused: %v", o.err)
 	}
-	if show(o.event) != show(want) {
-		t.Errorf("decided\n%s, want\n%s", show(o.event), show(want))
+	if show(o.events...) != show(want...) {
+		t.Errorf("decided\n%s, want\n%s", show(o.events...), show(want...))
 	}
 }
 
@@ -57,17 +64,18 @@ func (o outcome) thenRefused(t *testing.T, code domain.Code, field string) {
 	if !errors.As(o.err, &r) || r.Code != code || r.Field != field || r.Message == "" {
 		t.Errorf("error %v, want %s about %q with a message", o.err, code, field)
 	}
-	if o.event != nil {
-		t.Errorf("a refusal came with %s", show(o.event))
+	if o.events != nil {
+		t.Errorf("a refusal came with %s", show(o.events...))
 	}
 }
 
-// show renders an event with the exact form of its decimals, so that two are equal when it is.
-func show(e Event) string {
-	if e == nil {
-		return "nothing"
+// show renders events with the exact form of their decimals, so that two are equal when it is.
+func show(events ...Event) string {
+	lines := make([]string, len(events))
+	for i, e := range events {
+		lines[i] = fmt.Sprintf("%#v", reflect.ValueOf(e).Elem())
 	}
-	return fmt.Sprintf("%#v", reflect.ValueOf(e).Elem())
+	return strings.Join(lines, "\n")
 }
 
 // event makes a decision's result an Event that is nil when there is none.

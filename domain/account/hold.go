@@ -80,11 +80,13 @@ func (h Hold) Apply(accountID string, e Event, at time.Time) Hold {
 }
 
 // DecideHold sets an amount aside. Refusals: ACCOUNT_NOT_FOUND, ACCOUNT_SUSPENDED, ACCOUNT_CLOSED, CURRENCY_MISMATCH,
-// INSUFFICIENT_BALANCE, BAD_USER_INPUT when it would expire at once or later than MaxHoldLife from now.
+// INSUFFICIENT_BALANCE, BAD_USER_INPUT when it would expire at once or later than MaxHoldLife from now. What ExpiresAt
+// has below a millisecond is dropped, as the log cannot keep it.
 func DecideHold(s State, p HoldPlaced, now time.Time) (*HoldPlaced, error) {
 	if err := takes(s, p.Currency, Debit); err != nil {
 		return nil, err
 	}
+	p.ExpiresAt = p.ExpiresAt.Truncate(time.Millisecond)
 	if !p.ExpiresAt.After(now) || p.ExpiresAt.After(now.Add(MaxHoldLife)) {
 		return nil, domain.Refuse(domain.BadUserInput, "expiresAt", "expiresAt must be in the future, and at most 366 days away")
 	}
@@ -112,7 +114,9 @@ func DecideCapture(s State, h Hold, m Movement, final bool, now time.Time) ([]Ev
 	m.HoldID = h.ID
 	events := []Event{changed(s, m, Debit, s.Balance.Sub(m.Amount))}
 	if final && rest.IsPositive() {
-		events = append(events, &HoldReleased{HoldID: h.ID, Amount: rest, Currency: h.Currency, Cause: HoldCaptured, Reason: m.Reason})
+		events = append(events, &HoldReleased{
+			HoldID: h.ID, Amount: rest, Currency: h.Currency, Cause: HoldCaptured, Reason: m.Reason, TransactionID: m.TransactionID,
+		})
 	}
 	return events, nil
 }

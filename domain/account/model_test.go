@@ -1,13 +1,6 @@
 package account
 
 import (
-	"errors"
-	"testing"
-	"time"
-
-	"github.com/shopspring/decimal"
-	"pgregory.net/rapid"
-
 	"daybook/domain"
 	"daybook/domain/money"
 )
@@ -19,16 +12,25 @@ type book struct {
 	floor              int64
 	ceiling            *int64
 	entries            int64
+	// today counts milliseconds.
+	today int64
+	slips []*slip
+	bills []*bill
 }
 
-func cents(n int64) decimal.Decimal { return decimal.New(n, -2) }
+// slip is a hold on paper. It lies in the box until something ended it.
+type slip struct {
+	kept, paid, freed int64
+	until             int64
+	ended             HoldStatus
+	// back is what was paid of it and came back.
+	back int64
+}
 
-func (b *book) limits(floor int64, ceiling *int64) Limits {
-	l := Limits{Min: cents(floor)}
-	if ceiling != nil {
-		l.Max = decimal.NewNullDecimal(cents(*ceiling))
-	}
-	return l
+// bill is a payment received, with the refunds of it that have not come back.
+type bill struct {
+	cents   int64
+	refunds []int64
 }
 
 // room tells whether the book may stand at n.
@@ -36,8 +38,39 @@ func room(n, floor int64, ceiling *int64) bool {
 	return n >= floor && (ceiling == nil || n <= *ceiling)
 }
 
+// kept is what the slips in the box keep together.
+func (b *book) kept() int64 {
+	sum := int64(0)
+	for _, s := range b.slips {
+		if s.ended == "" {
+			sum += s.kept
+		}
+	}
+	return sum
+}
+
+func (b *book) create(floor int64, ceiling *int64) domain.Code {
+	switch {
+	case b.open:
+		return domain.AccountExists
+	case !room(0, floor, ceiling):
+		return domain.BalanceLimitExceeded
+	}
+	b.open, b.floor, b.ceiling = true, floor, ceiling
+	return ""
+}
+
 // movement says what a clerk does with an amount to put on (positive) or take off (negative).
 func (b *book) movement(delta int64, c money.Currency) domain.Code {
+	code := b.may(delta, c)
+	if code == "" {
+		b.cents += delta
+	}
+	return code
+}
+
+// may says whether an amount can be put on or taken off.
+func (b *book) may(delta int64, c money.Currency) domain.Code {
 	switch {
 	case !b.open:
 		return domain.AccountNotFound
@@ -47,12 +80,11 @@ func (b *book) movement(delta int64, c money.Currency) domain.Code {
 		return domain.AccountSuspended
 	case c != "EUR":
 		return domain.CurrencyMismatch
-	case delta < 0 && b.cents+delta < b.floor:
+	case delta < 0 && b.cents-b.kept()+delta < b.floor:
 		return domain.InsufficientBalance
 	case delta > 0 && b.ceiling != nil && b.cents+delta > *b.ceiling:
 		return domain.BalanceLimitExceeded
 	}
-	b.cents += delta
 	return ""
 }
 
@@ -62,7 +94,7 @@ func (b *book) status(to Status) domain.Code {
 		return domain.AccountNotFound
 	case b.shut:
 		return domain.AccountClosed
-	case to == Closed && b.cents != 0:
+	case to == Closed && (b.cents != 0 || b.kept() != 0):
 		return domain.AccountNotEmpty
 	}
 	b.frozen, b.shut = to == Suspended, to == Closed
@@ -75,130 +107,117 @@ func (b *book) relimit(floor int64, ceiling *int64) domain.Code {
 		return domain.AccountNotFound
 	case b.shut:
 		return domain.AccountClosed
-	case !room(b.cents, floor, ceiling):
+	case !room(b.cents, floor, ceiling), b.cents-b.kept() < floor:
 		return domain.BalanceLimitExceeded
 	}
 	b.floor, b.ceiling = floor, ceiling
 	return ""
 }
 
-func (b *book) create(floor int64, ceiling *int64) domain.Code {
-	switch {
-	case b.open:
-		return domain.AccountExists
-	case !room(0, floor, ceiling):
-		return domain.BalanceLimitExceeded
+// hold puts a slip into the box that is good for some days more.
+func (b *book) hold(n, days int64, c money.Currency) domain.Code {
+	code := b.may(-n, c)
+	if (code == "" || code == domain.InsufficientBalance) && (days < 1 || days > 366*24*3600*1000) {
+		code = domain.BadUserInput // A clerk reads the date before counting the money.
 	}
-	*b = book{open: true, floor: floor, ceiling: ceiling, entries: b.entries}
+	if code == "" {
+		b.slips = append(b.slips, &slip{kept: n, until: b.today + days})
+	}
+	return code
+}
+
+// take looks for a slip that can be used today.
+func (b *book) take(i int) (*slip, domain.Code) {
+	if i >= len(b.slips) {
+		return nil, domain.HoldNotFound
+	}
+	s := b.slips[i]
+	switch {
+	case s.ended == HoldExpired, s.ended == "" && b.today >= s.until:
+		return nil, domain.HoldExpired
+	case s.ended != "":
+		return nil, domain.HoldNotActive
+	}
+	return s, ""
+}
+
+func (b *book) capture(i int, n int64, final bool) domain.Code {
+	s, code := b.take(i)
+	switch {
+	case code != "":
+		return code
+	case b.frozen:
+		return domain.AccountSuspended
+	case n > s.kept:
+		return domain.CaptureExceedsHold
+	}
+	b.cents -= n
+	s.paid += n
+	s.kept -= n
+	if final || s.kept == 0 {
+		s.close(HoldCaptured)
+	}
 	return ""
 }
 
-// ledger plays the same commands to the aggregate and to the model.
-type ledger struct {
-	model book
-	state State
-	now   time.Time
+// close takes a slip out of the box.
+func (s *slip) close(why HoldStatus) {
+	s.freed, s.kept, s.ended = s.kept, 0, why
 }
 
-// play checks that decision and model agree and folds what was decided.
-func (l *ledger) play(t *rapid.T, want domain.Code, e Event, err error) {
-	if err != nil {
-		var r *domain.Refusal
-		if !errors.As(err, &r) || r.Code != want {
-			t.Fatalf("refused with %v, the model says %q", err, want)
-		}
-		return
+func (b *book) void(i int) domain.Code {
+	s, code := b.take(i)
+	if code == "" {
+		s.close(HoldVoided)
 	}
-	if want != "" {
-		t.Fatalf("decided %s, the model refuses with %s", show(e), want)
-	}
-	if c, ok := e.(*BalanceChanged); ok {
-		if !c.PreviousBalance.Equal(l.state.Balance) || !c.PreviousBalance.Add(c.SignedAmount()).Equal(c.NewBalance) || !c.ChangeAmount.IsPositive() {
-			t.Fatalf("%s does not add up from %s", show(e), l.state.Balance)
-		}
-	}
-	l.now = l.now.Add(time.Millisecond)
-	l.state = l.state.Apply("acc", e, l.now)
-	l.model.entries++
+	return code
 }
 
-// check compares the fold of what was decided with the model.
-func (l *ledger) check(t *rapid.T) {
-	s, m := l.state, l.model
-	if s.Version != m.entries || s.Exists() != m.open {
-		t.Fatalf("version %d, exists %v; the model has %d entries, open %v", s.Version, s.Exists(), m.entries, m.open)
+// expire takes a slip out of the box if its day has come.
+func (b *book) expire(i int) bool {
+	if i >= len(b.slips) || b.slips[i].ended != "" || b.today < b.slips[i].until {
+		return false
 	}
-	if !m.open {
-		return
-	}
-	if !s.Balance.Equal(cents(m.cents)) || s.Balance.Exponent() != -2 {
-		t.Fatalf("balance %#v, the model has %d cents", s.Balance, m.cents)
-	}
-	if (s.Status == Suspended) != m.frozen || (s.Status == Closed) != m.shut {
-		t.Fatalf("status %s, the model: frozen %v, shut %v", s.Status, m.frozen, m.shut)
-	}
-	if !s.Limits.Min.Equal(cents(m.floor)) || s.Limits.Max.Valid != (m.ceiling != nil) {
-		t.Fatalf("limits %v, the model has %d and %v", s.Limits, m.floor, m.ceiling)
-	}
-	if s.Balance.LessThan(s.Limits.Min) {
-		t.Fatalf("balance %s is below its limit %s", s.Balance, s.Limits.Min)
-	}
+	b.slips[i].close(HoldExpired)
+	return true
 }
 
-var (
-	// Narrow enough that limits are met exactly, and passed by one, all the time.
-	smallAmounts = rapid.Int64Range(1, 12)
-	floors       = rapid.Int64Range(-5, 2)
-	ceilings     = rapid.Ptr(rapid.Int64Range(-2, 20), true)
-	codes        = rapid.SampledFrom([]money.Currency{"EUR", "EUR", "EUR", "EUR", "EUR", "EUR", "USD"})
-)
-
-func drawMovement(t *rapid.T, n int64) Movement {
-	return Movement{Amount: cents(n), Currency: codes.Draw(t, "currency"), TransactionID: "tx", TransactionType: Transfer}
+func (b *book) receive(n int64, c money.Currency) domain.Code {
+	code := b.movement(n, c)
+	if code == "" {
+		b.bills = append(b.bills, &bill{cents: n})
+	}
+	return code
 }
 
-func TestDecisionsAgreeWithANaiveModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		l := &ledger{now: start}
-		t.Repeat(map[string]func(*rapid.T){
-			"": l.check,
-			"create": func(t *rapid.T) {
-				floor, ceiling := floors.Draw(t, "min"), ceilings.Draw(t, "max")
-				e, err := event(DecideCreate(l.state, Created{Currency: "EUR", Type: User, Limits: l.model.limits(floor, ceiling)}))
-				l.play(t, l.model.create(floor, ceiling), e, err)
-			},
-			"credit": func(t *rapid.T) {
-				n := smallAmounts.Draw(t, "amount")
-				m := drawMovement(t, n)
-				e, err := event(DecideCredit(l.state, m))
-				l.play(t, l.model.movement(n, m.Currency), e, err)
-			},
-			"debit": func(t *rapid.T) {
-				n := smallAmounts.Draw(t, "amount")
-				m := drawMovement(t, n)
-				e, err := event(DecideDebit(l.state, m))
-				l.play(t, l.model.movement(-n, m.Currency), e, err)
-			},
-			"reversal": func(t *rapid.T) {
-				if !l.model.open {
-					return // Only an account that was debited is given anything back.
-				}
-				n := smallAmounts.Draw(t, "amount")
-				l.model.cents += n
-				l.play(t, "", DecideReversal(l.state, Movement{Amount: cents(n), Currency: "EUR"}, domain.AccountClosed), nil)
-			},
-			"refused credit": func(t *rapid.T) { l.play(t, "", &CreditRefused{Amount: cents(1), Currency: "EUR"}, nil) },
-			"status": func(t *rapid.T) {
-				// Closing is rare: it ends the story.
-				to := rapid.SampledFrom([]Status{Active, Active, Active, Suspended, Suspended, Closed}).Draw(t, "status")
-				e, err := event(DecideStatus(l.state, to, ""))
-				l.play(t, l.model.status(to), e, err)
-			},
-			"limits": func(t *rapid.T) {
-				floor, ceiling := floors.Draw(t, "min"), ceilings.Draw(t, "max")
-				e, err := event(DecideLimits(l.state, l.model.limits(floor, ceiling), ""))
-				l.play(t, l.model.relimit(floor, ceiling), e, err)
-			},
-		})
-	})
+// left is what of a bill may still be refunded.
+func (p *bill) left() int64 {
+	n := p.cents
+	for _, r := range p.refunds {
+		n -= r
+	}
+	return n
+}
+
+func (b *book) refund(i int, n int64) domain.Code {
+	if i >= len(b.bills) {
+		return domain.TransactionNotFound
+	}
+	p := b.bills[i]
+	if n == 0 || n > p.left() {
+		return domain.RefundExceedsPayment
+	}
+	code := b.movement(-n, "EUR")
+	if code == "" {
+		p.refunds = append(p.refunds, n)
+	}
+	return code
+}
+
+// takeBack strikes a bill's oldest refund out, which its payer refused.
+func (b *book) takeBack(p *bill) int64 {
+	n := p.refunds[0]
+	p.refunds = p.refunds[1:]
+	b.cents += n
+	return n
 }

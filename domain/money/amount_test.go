@@ -238,6 +238,52 @@ func TestFormatIsTheDecimalAtTheScaleOfItsCurrency(t *testing.T) {
 	})
 }
 
+func TestNumbersAreFittedToTheScaleOfTheirCurrency(t *testing.T) {
+	for _, tc := range []struct {
+		text     string
+		currency Currency
+		want     string
+	}{
+		{"12.50", "EUR", "12.50"}, {"12.5", "EUR", "12.50"}, {"12", "EUR", "12.00"}, {"12.5000", "EUR", "12.50"}, {"1e2", "EUR", "100.00"},
+		{"-0.5", "EUR", "-0.50"}, {"0", "EUR", "0.00"}, {"0.0000", "EUR", "0.00"}, {"99999999999999.9900", "EUR", "99999999999999.99"},
+		{"7.0000", "JPY", "7"}, {"-7", "JPY", "-7"}, {"7", "KWD", "7.000"}, {"0.0010", "KWD", "0.001"}, {"1.5", "CLF", "1.5000"},
+	} {
+		got, err := Fit(decimal.RequireFromString(tc.text), tc.currency)
+		if err != nil || got.Exponent() != -tc.currency.Scale() || got.StringFixed(tc.currency.Scale()) != tc.want {
+			t.Errorf("%s %s is fitted to %#v, %v; want %s", tc.text, tc.currency, got, err, tc.want)
+		}
+	}
+}
+
+func TestNumbersWithMoreDecimalsThanTheCurrencyDoNotFit(t *testing.T) {
+	for text, c := range map[string]Currency{
+		"0.5": "JPY", "0.0001": "JPY", "12.501": "EUR", "-0.001": "EUR", "0.0099": "EUR", "1.0001": "KWD", "1.00001": "CLF",
+	} {
+		_, err := Fit(decimal.RequireFromString(text), c)
+		var refused *domain.Refusal
+		if !errors.As(err, &refused) || refused.Code != domain.InvalidAmount || refused.Field != "amount" || !strings.Contains(refused.Message, string(c)) {
+			t.Errorf("%s %s: %v; want %s that names the currency", text, c, err, domain.InvalidAmount)
+		}
+	}
+}
+
+func TestFitChangesNoValue(t *testing.T) {
+	all := All()
+	rapid.Check(t, func(t *rapid.T) {
+		c := rapid.SampledFrom(all).Draw(t, "currency")
+		units, decimals := rapid.Int64().Draw(t, "units"), rapid.Int32Range(0, 6).Draw(t, "decimals")
+		d := decimal.New(units, -decimals)
+		got, err := Fit(d, c)
+		power := int64(1)
+		for range decimals - c.Scale() {
+			power *= 10
+		}
+		if fits := units%power == 0; fits != (err == nil) || !got.Equal(d) || fits && got.Exponent() != -c.Scale() {
+			t.Fatalf("%s is fitted to %#v of %s, %v", d, got, c, err)
+		}
+	})
+}
+
 // checkTrusted compares ParseTrusted with the library, exponent and error included.
 func checkTrusted(t interface{ Fatalf(string, ...any) }, text string) {
 	got, err := ParseTrusted(text)

@@ -5,10 +5,17 @@ import (
 
 	"daybook/domain"
 	"daybook/domain/account"
+	"daybook/domain/money"
 )
 
 // externalPrefix begins the name of a counterparty outside the books. No account id has a colon.
 const externalPrefix = "external:"
+
+// IsExternal tells whether a counterparty is outside the books.
+func IsExternal(counterpartyID string) bool { return strings.HasPrefix(counterpartyID, externalPrefix) }
+
+// External names a counterparty outside the books.
+func External(name string, c money.Currency) string { return externalPrefix + name + ":" + string(c) }
 
 // StepKind says what an account is asked to do next.
 type StepKind string
@@ -65,7 +72,7 @@ func reactToChange(accountID string, e *account.BalanceChanged, samePartition bo
 		return nil, nil
 	case e.Reversal:
 		return []Event{{Details: d, Status: Compensated, FailureCode: e.RefusalCode}}, nil
-	case strings.HasPrefix(e.CounterpartyID, externalPrefix): // Nobody in the books is to be asked.
+	case IsExternal(e.CounterpartyID): // Nobody in the books is to be asked.
 		return []Event{{Details: d, Status: Pending}, {Details: d, Status: Completed}}, nil
 	case e.ChangeType == account.Credit:
 		return []Event{{Details: d, Status: Completed}}, nil

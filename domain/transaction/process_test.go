@@ -123,9 +123,23 @@ func TestChangeOfNoTransactionMakesNone(t *testing.T) {
 func TestWhatMovesNoMoneyMakesNoTransaction(t *testing.T) {
 	for _, e := range []account.Event{
 		&account.Created{Currency: "EUR"}, &account.StatusChanged{NewStatus: account.Closed}, &account.LimitsChanged{Currency: "EUR"},
+		&account.HoldPlaced{HoldID: "h-1", Amount: dec("1.00"), Currency: "EUR", CounterpartyID: "bob"},
+		&account.HoldReleased{HoldID: "h-1", Amount: dec("1.00"), Currency: "EUR", Cause: account.HoldCaptured, TransactionID: "tx-1"},
 	} {
 		for _, same := range []bool{false, true} {
 			when("ann", e, same).then(t, nil)
+		}
+	}
+}
+
+func TestExternalCounterpartiesAreNamedByTheirCurrency(t *testing.T) {
+	name := External("bank", "EUR")
+	if name != "external:bank:EUR" || !IsExternal(name) {
+		t.Errorf("the bank is named %q, external: %v", name, IsExternal(name))
+	}
+	for _, id := range []string{"", "ann", "external", "external-bank", "my-external:bank:EUR"} {
+		if IsExternal(id) {
+			t.Errorf("%q is taken for an external counterparty", id)
 		}
 	}
 }

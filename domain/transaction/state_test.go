@@ -89,9 +89,14 @@ func TestNameAndStatusLeadToEachOther(t *testing.T) {
 		want   string
 	}{
 		{account.Topup, Pending, "TopupRequested"}, {account.Topup, Completed, "TopupCompleted"},
+		{account.Withdrawal, Pending, "WithdrawalRequested"}, {account.Withdrawal, Completed, "WithdrawalCompleted"},
 		{account.Transfer, Pending, "TransferRequested"}, {account.Transfer, Completed, "TransferCompleted"},
+		{account.Payment, Pending, "PaymentRequested"}, {account.Payment, Completed, "PaymentCompleted"},
+		{account.Refund, Pending, "RefundRequested"}, {account.Refund, Completed, "RefundCompleted"},
 		{account.Topup, Failed, "TransactionFailed"}, {account.Transfer, Failed, "TransactionFailed"},
-		{account.Topup, Compensated, "TransactionCompensated"}, {account.Transfer, Compensated, "TransactionCompensated"},
+		{account.Payment, Failed, "TransactionFailed"}, {account.Refund, Failed, "TransactionFailed"},
+		{account.Transfer, Compensated, "TransactionCompensated"}, {account.Payment, Compensated, "TransactionCompensated"},
+		{account.Refund, Compensated, "TransactionCompensated"},
 	} {
 		e := &Event{Details: Details{Type: tc.kind}, Status: tc.status}
 		if e.EventType() != tc.want {
@@ -104,7 +109,7 @@ func TestNameAndStatusLeadToEachOther(t *testing.T) {
 }
 
 func TestUnknownNamesHaveNoStatusAndUnknownStatusesNoName(t *testing.T) {
-	for _, name := range []string{"", "Requested", "Completed", "BalanceChanged", "TopupFailed", "topuprequested", "TransferRequested "} {
+	for _, name := range []string{"", "Requested", "Completed", "BalanceChanged", "TopupFailed", "topuprequested", "TransferRequested ", "HoldPlaced", "CaptureCompleted"} {
 		if got, ok := StatusOf(name); ok || got != "" {
 			t.Errorf("%q leads to %q", name, got)
 		}
