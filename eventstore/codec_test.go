@@ -83,6 +83,48 @@ func TestBalanceChangedHasExactlyTheseNames(t *testing.T) {
 	}
 }
 
+// What only some events have leaves no trace in the others: bytes that were written once stay what they are.
+func TestDataHasTheNamesOfWhatItLinksToWhereItLinks(t *testing.T) {
+	both := func(e Event) Event {
+		switch d := e.Data.(type) {
+		case *account.BalanceChanged:
+			d.HoldID, d.RefundOf, d.Reversal = holdID, paymentID, true
+		case *account.CreditRefused:
+			d.HoldID, d.RefundOf = holdID, paymentID
+		case *transaction.Event:
+			d.HoldID, d.RefundOf = holdID, paymentID
+		}
+		return e
+	}
+	refused := func() Event {
+		return sample(destination, 3, &account.CreditRefused{Currency: "EUR", Code: domain.AccountClosed})
+	}
+	failed := sampleTransaction(account.Transfer, transaction.Failed, domain.AccountClosed)
+	for name, tc := range map[string]struct {
+		event Event
+		want  []string // The last names.
+	}{
+		"change with both":         {both(sampleDebit()), []string{"counterpartyId", "holdId", "refundOf", "reversal", "refusalCode"}},
+		"refusal with both":        {both(refused()), []string{"reason", "holdId", "refundOf", "code"}},
+		"refusal without":          {refused(), []string{"reason", "code"}},
+		"transaction without":      {failed, []string{"toAccountId", "reason", "failureCode"}},
+		"transaction with both":    {both(sampleTransaction(account.Payment, transaction.Failed, "X")), []string{"reason", "holdId", "refundOf", "failureCode"}},
+		"hold":                     {sample(sourceID, 5, sampleHold()), []string{"holdId", "amount", "currency", "counterpartyId", "expiresAt", "reason"}},
+		"release":                  {sampleRelease(account.HoldVoided, "1.00", "", ""), []string{"holdId", "amount", "currency", "cause", "reason"}},
+		"release by the last part": {sampleRelease(account.HoldCaptured, "1.00", "", paymentID), []string{"cause", "reason", "transactionId"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var w struct{ Data json.RawMessage }
+			if err := json.Unmarshal(encode(t, tc.event).Value, &w); err != nil {
+				t.Fatal(err)
+			}
+			if got := names(t, w.Data); !slices.Equal(got[max(0, len(got)-len(tc.want)):], tc.want) {
+				t.Errorf("data ends with\n%v, want\n%v", got, tc.want)
+			}
+		})
+	}
+}
+
 func TestSignedAmountIsNegativeForADebitOnly(t *testing.T) {
 	for direction, want := range map[account.ChangeType]string{account.Debit: `"-12.50"`, account.Credit: `"12.50"`} {
 		e := sampleDebit()
@@ -124,6 +166,24 @@ func TestHeadersRepeatTheEnvelope(t *testing.T) {
 				t.Errorf("key %s at %v, want the aggregate's id at the event's time", m.Key, m.Time)
 			}
 		})
+	}
+}
+
+func TestExpiryIsUTCInMilliseconds(t *testing.T) {
+	hold := sampleHold()
+	hold.ExpiresAt = time.Date(2026, 12, 1, 10, 30, 0, 7_999_999, time.FixedZone("CET", 3600))
+	m := encode(t, sample(sourceID, 5, hold))
+	if !bytes.Contains(m.Value, []byte(`"expiresAt":"2026-12-01T09:30:00.007Z"`)) {
+		t.Errorf("written as %s", m.Value)
+	}
+	m.Value = bytes.Replace(m.Value, []byte(`09:30:00.007Z","reason`), []byte(`11:30:00.007+02:00","reason`), 1)
+	e, err := Decode(&m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := time.Date(2026, 12, 1, 9, 30, 0, 7e6, time.UTC)
+	if got := e.Data.(*account.HoldPlaced).ExpiresAt; got != want {
+		t.Errorf("read as %v, want %v", got, want)
 	}
 }
 
@@ -291,8 +351,8 @@ func TestSchemasAreListedInOrderWithAllThatTheCatalogueNeeds(t *testing.T) {
 	sorted := slices.IsSortedFunc(all, func(a, b Schema) int {
 		return strings.Compare(a.Topic+" "+a.EventType, b.Topic+" "+b.EventType)
 	})
-	if len(all) != 11 || !sorted {
-		t.Errorf("%d schemas, in order: %v; want 11 in order of topic and name", len(all), sorted)
+	if len(all) != 19 || !sorted {
+		t.Errorf("%d schemas, in order: %v; want 19 in order of topic and name", len(all), sorted)
 	}
 	for _, s := range all {
 		if s.Summary == "" || s.Version < 1 || (s.Topic == AccountEvents) != (s.AggregateType == account.AggregateType) ||

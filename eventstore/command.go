@@ -35,6 +35,8 @@ type wireCommand struct {
 	Currency        money.Currency       `json:"currency"`
 	CounterpartyID  string               `json:"counterpartyId"`
 	Reason          string               `json:"reason"`
+	HoldID          string               `json:"holdId,omitempty"`
+	RefundOf        string               `json:"refundOf,omitempty"`
 	Code            domain.Code          `json:"code,omitempty"`
 	CorrelationID   string               `json:"correlationId"`
 	CausationID     string               `json:"causationId"`
@@ -48,8 +50,8 @@ func EncodeCommand(c *StepCommand, at time.Time) (Message, error) {
 	value, err := json.Marshal(wireCommand{
 		CommandID: c.ID, CommandType: c.Kind, AccountID: c.AccountID, TransactionID: m.TransactionID,
 		TransactionType: m.TransactionType, Amount: money.Format(m.Amount, m.Currency), Currency: m.Currency,
-		CounterpartyID: m.CounterpartyID, Reason: m.Reason, Code: c.Code, CorrelationID: c.CorrelationID,
-		CausationID: c.CausationID, ActorID: c.Metadata.ActorID, ActorType: c.Metadata.ActorType,
+		CounterpartyID: m.CounterpartyID, Reason: m.Reason, HoldID: m.HoldID, RefundOf: m.RefundOf, Code: c.Code,
+		CorrelationID: c.CorrelationID, CausationID: c.CausationID, ActorID: c.Metadata.ActorID, ActorType: c.Metadata.ActorType,
 	})
 	if err != nil {
 		return Message{}, fmt.Errorf("encoding a command: %w", err)
@@ -78,6 +80,7 @@ func DecodeCommand(m *Message) (*StepCommand, error) {
 		Step: transaction.Step{Kind: w.CommandType, AccountID: w.AccountID, Code: w.Code, Movement: account.Movement{
 			Amount: amount, Currency: w.Currency, TransactionID: w.TransactionID,
 			TransactionType: w.TransactionType, CounterpartyID: w.CounterpartyID, Reason: w.Reason,
+			HoldID: w.HoldID, RefundOf: w.RefundOf,
 		}},
 		ID: w.CommandID, CorrelationID: w.CorrelationID, CausationID: w.CausationID,
 		Metadata: Metadata{ActorID: w.ActorID, ActorType: w.ActorType}, Traceparent: string(m.Header(headerTraceparent)),

@@ -15,7 +15,7 @@ func sampleCommand() StepCommand {
 	return StepCommand{
 		Step: transaction.Step{Kind: transaction.StepReverse, AccountID: sourceID, Code: "ACCOUNT_CLOSED", Movement: account.Movement{
 			Amount: dec("12.50"), Currency: "EUR", TransactionID: movementID, TransactionType: account.Transfer,
-			CounterpartyID: destination, Reason: "Rent for December",
+			CounterpartyID: destination, Reason: "Rent for December", HoldID: holdID, RefundOf: paymentID,
 		}},
 		ID: commandID, CorrelationID: requestID, CausationID: eventID, Metadata: Metadata{ActorID: "user_123", ActorType: "api"},
 	}
@@ -32,10 +32,18 @@ func TestCommandGoesToItsAccountUnderTheseNames(t *testing.T) {
 	}
 	want := []string{
 		"commandId", "commandType", "accountId", "transactionId", "transactionType", "amount", "currency", "counterpartyId",
-		"reason", "code", "correlationId", "causationId", "actorId", "actorType",
+		"reason", "holdId", "refundOf", "code", "correlationId", "causationId", "actorId", "actorType",
 	}
 	if got := names(t, m.Value); !slices.Equal(got, want) {
 		t.Errorf("the command has\n%v, want\n%v", got, want)
+	}
+	c.Movement.HoldID, c.Movement.RefundOf = "", ""
+	if m, err = EncodeCommand(&c, sampleTime); err != nil {
+		t.Fatal(err)
+	}
+	want = slices.DeleteFunc(want, func(name string) bool { return name == "holdId" || name == "refundOf" })
+	if got := names(t, m.Value); !slices.Equal(got, want) {
+		t.Errorf("the command of a transfer has\n%v, want\n%v", got, want)
 	}
 }
 
@@ -55,6 +63,7 @@ func TestCommandWrittenIsReadBack(t *testing.T) {
 			Metadata:    Metadata{ActorID: texts.Draw(t, "actor"), ActorType: texts.Draw(t, "actor type")},
 			Traceparent: texts.Draw(t, "traceparent"),
 		}
+		c.Movement.HoldID, c.Movement.RefundOf = links(t)
 		if c.Kind == transaction.StepReverse {
 			c.Code = codes.Draw(t, "code")
 		}

@@ -150,7 +150,12 @@ func appendData(b []byte, d Data) []byte {
 		b = appendField(b, `,"transactionType":`, string(d.TransactionType))
 		b = appendField(b, `,"counterpartyId":`, d.CounterpartyID)
 		b = appendField(b, `,"reason":`, d.Reason)
+		b = appendLinks(b, d.HoldID, d.RefundOf)
 		return appendField(b, `,"code":`, string(d.Code))
+	case *account.HoldPlaced:
+		return appendHoldPlaced(b, d)
+	case *account.HoldReleased:
+		return appendHoldReleased(b, d)
 	case *transaction.Event:
 		return appendTransaction(b, d)
 	}
@@ -168,8 +173,41 @@ func appendBalanceChanged(b []byte, d *account.BalanceChanged) []byte {
 	b = appendField(b, `,"currency":`, string(d.Currency))
 	b = appendField(b, `,"transactionType":`, string(d.TransactionType))
 	b = appendField(b, `,"counterpartyId":`, d.CounterpartyID)
+	b = appendLinks(b, d.HoldID, d.RefundOf)
 	if d.Reversal {
 		b = appendField(b, `,"reversal":true,"refusalCode":`, string(d.RefusalCode))
+	}
+	return b
+}
+
+// appendLinks appends what only captures and refunds have.
+func appendLinks(b []byte, holdID, refundOf string) []byte {
+	if holdID != "" {
+		b = appendField(b, `,"holdId":`, holdID)
+	}
+	if refundOf != "" {
+		b = appendField(b, `,"refundOf":`, refundOf)
+	}
+	return b
+}
+
+func appendHoldPlaced(b []byte, d *account.HoldPlaced) []byte {
+	b = appendField(b, `"holdId":`, d.HoldID)
+	b = appendAmount(b, `,"amount":`, d.Amount, d.Currency)
+	b = appendField(b, `,"currency":`, string(d.Currency))
+	b = appendField(b, `,"counterpartyId":`, d.CounterpartyID)
+	b = append(d.ExpiresAt.UTC().AppendFormat(append(b, `,"expiresAt":"`...), timeLayout), '"')
+	return appendField(b, `,"reason":`, d.Reason)
+}
+
+func appendHoldReleased(b []byte, d *account.HoldReleased) []byte {
+	b = appendField(b, `"holdId":`, d.HoldID)
+	b = appendAmount(b, `,"amount":`, d.Amount, d.Currency)
+	b = appendField(b, `,"currency":`, string(d.Currency))
+	b = appendField(b, `,"cause":`, string(d.Cause))
+	b = appendField(b, `,"reason":`, d.Reason)
+	if d.TransactionID != "" {
+		b = appendField(b, `,"transactionId":`, d.TransactionID)
 	}
 	return b
 }
@@ -181,6 +219,7 @@ func appendTransaction(b []byte, d *transaction.Event) []byte {
 	b = appendField(b, `,"fromAccountId":`, d.From)
 	b = appendField(b, `,"toAccountId":`, d.To)
 	b = appendField(b, `,"reason":`, d.Reason)
+	b = appendLinks(b, d.HoldID, d.RefundOf)
 	if d.FailureCode != "" {
 		b = appendField(b, `,"failureCode":`, string(d.FailureCode))
 	}

@@ -57,7 +57,12 @@ var golden = []goldenCase{
 			Reason: "Withdrawal", Currency: "USD", TransactionType: account.Transfer, CounterpartyID: "external:unknown:USD",
 		}}},
 	{file: "BalanceChanged.v2", event: sampleDebit()},
+	{file: "BalanceChanged.v2.capture", event: sample(sourceID, 6, sampleLeg(sourceID, account.Payment, account.Debit, holdID))},
+	{file: "BalanceChanged.v2.captured", event: sample(destination, 6, sampleLeg(destination, account.Payment, account.Credit, holdID))},
 	{file: "BalanceChanged.v2.max", event: yen()},
+	{file: "BalanceChanged.v2.refund", event: sample(destination, 7, sampleLeg(destination, account.Refund, account.Debit, ""))},
+	{file: "BalanceChanged.v2.refund-back", event: sample(destination, 8, refundBack())},
+	{file: "BalanceChanged.v2.refunded", event: sample(sourceID, 8, sampleLeg(sourceID, account.Refund, account.Credit, ""))},
 	{file: "BalanceChanged.v2.reversal", event: sample(sourceID, 6, &account.BalanceChanged{
 		PreviousBalance: dec("87.50"), NewBalance: dec("100.00"), ChangeAmount: dec("12.50"), ChangeType: account.Credit,
 		Reason: "Rent for December", TransactionID: movementID, Currency: "EUR", TransactionType: account.Transfer,
@@ -65,15 +70,45 @@ var golden = []goldenCase{
 	{file: "BalanceChanged.v2.topup", event: sample(sourceID, 2, &account.BalanceChanged{
 		PreviousBalance: dec("0.00"), NewBalance: dec("100.00"), ChangeAmount: dec("100.00"), ChangeType: account.Credit,
 		Reason: "Topup", TransactionID: movementID, Currency: "EUR", TransactionType: account.Topup, CounterpartyID: external})},
+	{file: "BalanceChanged.v2.withdrawal", event: sample(sourceID, 3, &account.BalanceChanged{
+		PreviousBalance: dec("100.00"), NewBalance: dec("60.00"), ChangeAmount: dec("40.00"), ChangeType: account.Debit,
+		Reason: "Withdrawal", TransactionID: movementID, Currency: "EUR", TransactionType: account.Withdrawal, CounterpartyID: external})},
 	{file: "CreditRefused.v1", event: sample(destination, 3, &account.CreditRefused{
 		Amount: dec("12.50"), Currency: "EUR", TransactionID: movementID, TransactionType: account.Transfer,
 		CounterpartyID: sourceID, Reason: "Rent for December", Code: domain.AccountClosed})},
+	{file: "CreditRefused.v1.capture", event: sample(destination, 3, &account.CreditRefused{
+		Amount: dec("12.50"), Currency: "EUR", TransactionID: paymentID, TransactionType: account.Payment,
+		CounterpartyID: sourceID, Reason: "Order 1017", Code: domain.AccountClosed, HoldID: holdID})},
+	{file: "CreditRefused.v1.refund", event: sample(sourceID, 9, &account.CreditRefused{
+		Amount: dec("4.20"), Currency: "EUR", TransactionID: refundID, TransactionType: account.Refund,
+		CounterpartyID: destination, Reason: "Two items came back", Code: domain.BalanceLimitExceeded, RefundOf: paymentID})},
+	{file: "HoldPlaced.v1", event: sample(sourceID, 5, sampleHold())},
+	{file: "HoldReleased.v1", event: sampleRelease(account.HoldVoided, "20.00", "Order cancelled", "")},
+	{file: "HoldReleased.v1.captured", event: sampleRelease(account.HoldCaptured, "7.50", "Order 1017", paymentID)},
+	{file: "HoldReleased.v1.expired", event: sampleRelease(account.HoldExpired, "20.00", "expired", "")},
+	{file: "PaymentCompleted.v1", event: sampleTransaction(account.Payment, transaction.Completed, "")},
+	{file: "PaymentCompleted.v1.capture", event: sampleCapture(transaction.Completed, "")},
+	{file: "PaymentRequested.v1", event: sampleTransaction(account.Payment, transaction.Pending, "")},
+	{file: "PaymentRequested.v1.capture", event: sampleCapture(transaction.Pending, "")},
+	{file: "RefundCompleted.v1", event: sampleTransaction(account.Refund, transaction.Completed, "")},
+	{file: "RefundRequested.v1", event: sampleTransaction(account.Refund, transaction.Pending, "")},
 	{file: "TopupCompleted.v1", event: sampleTransaction(account.Topup, transaction.Completed, "")},
 	{file: "TopupRequested.v1", event: sampleTransaction(account.Topup, transaction.Pending, "")},
 	{file: "TransactionCompensated.v1", event: sampleTransaction(account.Transfer, transaction.Compensated, domain.AccountClosed)},
+	{file: "TransactionCompensated.v1.capture", event: sampleCapture(transaction.Compensated, domain.AccountClosed)},
 	{file: "TransactionFailed.v1", event: sampleTransaction(account.Transfer, transaction.Failed, domain.AccountClosed)},
+	{file: "TransactionFailed.v1.refund", event: sampleTransaction(account.Refund, transaction.Failed, domain.BalanceLimitExceeded)},
 	{file: "TransferCompleted.v1", event: sampleTransaction(account.Transfer, transaction.Completed, "")},
 	{file: "TransferRequested.v1", event: sampleTransaction(account.Transfer, transaction.Pending, "")},
+	{file: "WithdrawalCompleted.v1", event: sampleTransaction(account.Withdrawal, transaction.Completed, "")},
+	{file: "WithdrawalRequested.v1", event: sampleTransaction(account.Withdrawal, transaction.Pending, "")},
+}
+
+// refundBack is the refund that the payer could not take, on its way back.
+func refundBack() *account.BalanceChanged {
+	e := sampleLeg(destination, account.Refund, account.Credit, "")
+	e.CounterpartyID, e.Reversal, e.RefusalCode = sourceID, true, domain.BalanceLimitExceeded
+	return e
 }
 
 func TestEventsAreWrittenAsPublished(t *testing.T) {

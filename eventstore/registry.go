@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"sort"
+	"time"
 
 	"github.com/shopspring/decimal"
 
@@ -48,7 +49,11 @@ func init() {
 	registry["BalanceChanged"].scan = scanBalanceChanged
 	acc("AccountStatusChanged", "The account was given a status, be it the one it had, for a reason.", decodeStatusChanged)
 	acc("AccountLimitsChanged", "The bounds of the account's balance were replaced.", decodeLimitsChanged)
-	acc("CreditRefused", "The account could not take the credit of a transfer, which goes back to its source.", decodeCreditRefused)
+	acc("CreditRefused", "The account could not take the credit of a movement, which goes back to its source.", decodeCreditRefused)
+	acc("HoldPlaced", "An amount was set aside for a payee: it stays on the balance and is not available any more.", decodeHoldPlaced)
+	registry["HoldPlaced"].scan = scanHoldPlaced
+	acc("HoldReleased", "What was left of a hold is available again, and the hold has ended.", decodeHoldReleased)
+	registry["HoldReleased"].scan = scanHoldReleased
 	tx := func(name, summary string) {
 		register(TransactionEvents, transaction.AggregateType, name, summary, decodeTransaction)
 		status, _ := transaction.StatusOf(name)
@@ -56,8 +61,14 @@ func init() {
 	}
 	tx("TopupRequested", "A top-up was accepted.")
 	tx("TopupCompleted", "A top-up is on the account.")
+	tx("WithdrawalRequested", "A withdrawal was accepted.")
+	tx("WithdrawalCompleted", "A withdrawal's amount is off the account.")
 	tx("TransferRequested", "A transfer's amount left its source.")
 	tx("TransferCompleted", "A transfer's amount reached its destination.")
+	tx("PaymentRequested", "A payment's amount left the payer, out of a hold if it names one.")
+	tx("PaymentCompleted", "A payment's amount reached the payee, who can refund it.")
+	tx("RefundRequested", "A refund's amount left the payee of the payment.")
+	tx("RefundCompleted", "A refund's amount is back at the payer of the payment.")
 	tx("TransactionFailed", "The destination refused; the amount is on its way back.")
 	tx("TransactionCompensated", "The amount of a refused transaction is back at its source.")
 }
@@ -98,6 +109,12 @@ func decodeData(eventType string, version int, raw json.RawMessage) (Data, error
 	return s.decode(eventType, raw)
 }
 
+// wireLinks are what only captures and refunds have.
+type wireLinks struct {
+	HoldID   string `json:"holdId"`
+	RefundOf string `json:"refundOf"`
+}
+
 type wireLimits struct {
 	MinBalance decimal.Decimal     `json:"minBalance"`
 	MaxBalance decimal.NullDecimal `json:"maxBalance"`
@@ -131,13 +148,14 @@ func decodeBalanceChanged(_ string, raw json.RawMessage) (Data, error) {
 		CounterpartyID  string               `json:"counterpartyId"`
 		Reversal        bool                 `json:"reversal"`
 		RefusalCode     domain.Code          `json:"refusalCode"`
+		wireLinks
 	}
 	err := json.Unmarshal(raw, &w)
 	return &account.BalanceChanged{
 		PreviousBalance: w.PreviousBalance, NewBalance: w.NewBalance, ChangeAmount: w.ChangeAmount,
 		ChangeType: w.ChangeType, Reason: w.Reason, TransactionID: w.TransactionID, Currency: w.Currency,
 		TransactionType: w.TransactionType, CounterpartyID: w.CounterpartyID,
-		Reversal: w.Reversal, RefusalCode: w.RefusalCode,
+		Reversal: w.Reversal, RefusalCode: w.RefusalCode, HoldID: w.HoldID, RefundOf: w.RefundOf,
 	}, err
 }
 
@@ -173,11 +191,43 @@ func decodeCreditRefused(_ string, raw json.RawMessage) (Data, error) {
 		CounterpartyID  string               `json:"counterpartyId"`
 		Reason          string               `json:"reason"`
 		Code            domain.Code          `json:"code"`
+		wireLinks
 	}
 	err := json.Unmarshal(raw, &w)
 	return &account.CreditRefused{
 		Amount: w.Amount, Currency: w.Currency, TransactionID: w.TransactionID, TransactionType: w.TransactionType,
-		CounterpartyID: w.CounterpartyID, Reason: w.Reason, Code: w.Code,
+		CounterpartyID: w.CounterpartyID, Reason: w.Reason, Code: w.Code, HoldID: w.HoldID, RefundOf: w.RefundOf,
+	}, err
+}
+
+func decodeHoldPlaced(_ string, raw json.RawMessage) (Data, error) {
+	var w struct {
+		HoldID         string          `json:"holdId"`
+		Amount         decimal.Decimal `json:"amount"`
+		Currency       money.Currency  `json:"currency"`
+		CounterpartyID string          `json:"counterpartyId"`
+		ExpiresAt      time.Time       `json:"expiresAt"`
+		Reason         string          `json:"reason"`
+	}
+	err := json.Unmarshal(raw, &w)
+	return &account.HoldPlaced{
+		HoldID: w.HoldID, Amount: w.Amount, Currency: w.Currency, CounterpartyID: w.CounterpartyID,
+		ExpiresAt: w.ExpiresAt.UTC(), Reason: w.Reason,
+	}, err
+}
+
+func decodeHoldReleased(_ string, raw json.RawMessage) (Data, error) {
+	var w struct {
+		HoldID        string             `json:"holdId"`
+		Amount        decimal.Decimal    `json:"amount"`
+		Currency      money.Currency     `json:"currency"`
+		Cause         account.HoldStatus `json:"cause"`
+		Reason        string             `json:"reason"`
+		TransactionID string             `json:"transactionId"`
+	}
+	err := json.Unmarshal(raw, &w)
+	return &account.HoldReleased{
+		HoldID: w.HoldID, Amount: w.Amount, Currency: w.Currency, Cause: w.Cause, Reason: w.Reason, TransactionID: w.TransactionID,
 	}, err
 }
 
@@ -190,13 +240,14 @@ func decodeTransaction(eventType string, raw json.RawMessage) (Data, error) {
 		ToAccountID     string               `json:"toAccountId"`
 		Reason          string               `json:"reason"`
 		FailureCode     domain.Code          `json:"failureCode"`
+		wireLinks
 	}
 	err := json.Unmarshal(raw, &w)
 	status, _ := transaction.StatusOf(eventType)
 	return &transaction.Event{
 		Details: transaction.Details{
 			Type: w.TransactionType, Amount: w.Amount, Currency: w.Currency,
-			From: w.FromAccountID, To: w.ToAccountID, Reason: w.Reason,
+			From: w.FromAccountID, To: w.ToAccountID, Reason: w.Reason, HoldID: w.HoldID, RefundOf: w.RefundOf,
 		},
 		Status: status, FailureCode: w.FailureCode,
 	}, err

@@ -21,6 +21,9 @@ const (
 	requestID   = "req-7d1f0c9e"
 	commandID   = "3b0c6f1e-9a44-5e7b-8c2d-4f1a6b9e0d73"
 	external    = "external:bank:EUR"
+	paymentID   = "1d6e9b40-5c2f-5a83-b7e4-0c9f8d7a6b51"
+	refundID    = "2e7fac51-6d30-5b94-88f5-1da09e8b7c62"
+	holdID      = "3f80bd62-7e41-5ca5-99a6-2eb1af9c8d73"
 )
 
 var (
@@ -40,11 +43,57 @@ func sampleTransaction(kind account.MovementType, status transaction.Status, why
 	d := transaction.Details{
 		Type: kind, Amount: dec("12.50"), Currency: "EUR", From: sourceID, To: destination, Reason: "Rent for December",
 	}
-	if kind == account.Topup {
+	id := movementID
+	switch kind {
+	case account.Topup:
 		d.From, d.Reason = external, "Topup"
+	case account.Withdrawal:
+		d.To, d.Reason = external, "Withdrawal"
+	case account.Payment:
+		id, d.Reason = paymentID, "Order 1017"
+	case account.Refund:
+		id, d.Amount, d.From, d.To, d.Reason, d.RefundOf = refundID, dec("4.20"), destination, sourceID, "Two items came back", paymentID
+	case account.Transfer:
 	}
 	e := &transaction.Event{Details: d, Status: status, FailureCode: why}
-	return sample(movementID, e.Version(), e)
+	return sample(id, e.Version(), e)
+}
+
+// sampleCapture is an event of a payment out of a hold.
+func sampleCapture(status transaction.Status, why domain.Code) Event {
+	e := sampleTransaction(account.Payment, status, why)
+	e.Data.(*transaction.Event).HoldID = holdID
+	return e
+}
+
+// sampleLeg is a change of 12.50 by a payment, or of 4.20 by a refund of it.
+func sampleLeg(accountID string, kind account.MovementType, direction account.ChangeType, holdID string) *account.BalanceChanged {
+	d := sampleTransaction(kind, transaction.Pending, "").Data.(*transaction.Event).Details
+	e := &account.BalanceChanged{
+		PreviousBalance: dec("100.00"), ChangeAmount: d.Amount, ChangeType: direction, Reason: d.Reason, TransactionID: paymentID,
+		Currency: "EUR", TransactionType: kind, CounterpartyID: d.To, HoldID: holdID, RefundOf: d.RefundOf,
+	}
+	if kind == account.Refund {
+		e.TransactionID = refundID
+	}
+	if accountID == d.To {
+		e.CounterpartyID = d.From
+	}
+	e.NewBalance = e.PreviousBalance.Add(e.SignedAmount())
+	return e
+}
+
+func sampleHold() *account.HoldPlaced {
+	return &account.HoldPlaced{
+		HoldID: holdID, Amount: dec("20.00"), Currency: "EUR", CounterpartyID: destination,
+		ExpiresAt: sampleTime.Add(7 * 24 * time.Hour), Reason: "Order 1017",
+	}
+}
+
+func sampleRelease(cause account.HoldStatus, amount, reason, transactionID string) Event {
+	return sample(sourceID, 7, &account.HoldReleased{
+		HoldID: holdID, Amount: dec(amount), Currency: "EUR", Cause: cause, Reason: reason, TransactionID: transactionID,
+	})
 }
 
 func sampleDebit() Event {

@@ -205,9 +205,41 @@ func scanBalanceChanged(s *scanner) Data {
 	d.Currency = money.Currency(s.field(`,"currency":`))
 	d.TransactionType = account.MovementType(s.field(`,"transactionType":`))
 	d.CounterpartyID = s.field(`,"counterpartyId":`)
+	d.HoldID, d.RefundOf = s.links()
 	if s.optional(`,"reversal":true`) {
 		d.Reversal = true
 		d.RefusalCode = domain.Code(s.field(`,"refusalCode":`))
+	}
+	return d
+}
+
+// links reads what only captures and refunds have.
+func (s *scanner) links() (holdID, refundOf string) {
+	if s.optional(`,"holdId":`) {
+		holdID = s.field("")
+	}
+	if s.optional(`,"refundOf":`) {
+		refundOf = s.field("")
+	}
+	return holdID, refundOf
+}
+
+func scanHoldPlaced(s *scanner) Data {
+	d := &account.HoldPlaced{HoldID: s.field(`"holdId":`), Amount: s.amount(`,"amount":`)}
+	d.Currency = money.Currency(s.field(`,"currency":`))
+	d.CounterpartyID = s.field(`,"counterpartyId":`)
+	d.ExpiresAt = s.timestamp(`,"expiresAt":`)
+	d.Reason = s.field(`,"reason":`)
+	return d
+}
+
+func scanHoldReleased(s *scanner) Data {
+	d := &account.HoldReleased{HoldID: s.field(`"holdId":`), Amount: s.amount(`,"amount":`)}
+	d.Currency = money.Currency(s.field(`,"currency":`))
+	d.Cause = account.HoldStatus(s.field(`,"cause":`))
+	d.Reason = s.field(`,"reason":`)
+	if s.optional(`,"transactionId":`) {
+		d.TransactionID = s.field("")
 	}
 	return d
 }
@@ -220,6 +252,7 @@ func scanTransaction(s *scanner, status transaction.Status) Data {
 	d.From = s.field(`,"fromAccountId":`)
 	d.To = s.field(`,"toAccountId":`)
 	d.Reason = s.field(`,"reason":`)
+	d.HoldID, d.RefundOf = s.links()
 	if s.optional(`,"failureCode":`) {
 		d.FailureCode = domain.Code(s.field(""))
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -40,9 +41,13 @@ func TestScannerReadsTheHotEventsAsEncodingJSONDoes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e := events.Draw(t, "event")
 		// Amounts of more than 18 digits, too, must take the short way: a rich account is no slow one.
-		switch currency := currencies.Draw(t, "currency of a hot event"); rapid.IntRange(0, 1).Draw(t, "hot") {
+		switch currency := currencies.Draw(t, "currency of a hot event"); rapid.IntRange(0, 3).Draw(t, "hot") {
 		case 0:
 			e.Data = anyChange(t, currency)
+		case 1:
+			e.Data = anyHold(t, currency)
+		case 2:
+			e.Data = anyRelease(t, currency)
 		default:
 			e.Data = anyTransaction(t, currency)
 		}
@@ -56,7 +61,8 @@ func TestScannerAgreesWithEncodingJSONOnDamagedEvents(t *testing.T) {
 	pieces := []string{
 		`"`, `\`, `\"`, `\u00`, `\u0031`, `\ud800`, `\x`, "\x00", "\n", "\xff", "\xc3\x28", " ", "{", "}", "}}", "[", "]", ",", ":", "-",
 		"+", ".", "0", "00", "9", "1e5", "e", "E3", "null", "true", "false", "Z", "T", "z", "é", `,"data":{}`, `"reversal":true`,
-		`,"reversal":false`, `,"refusalCode":"X"`, `,"failureCode":""`, `,"causationId":""`, "\u2212", "−1", "_",
+		`,"reversal":false`, `,"refusalCode":"X"`, `,"failureCode":""`, `,"causationId":""`,
+		`,"holdId":"h"`, `,"refundOf":""`, `,"transactionId":"t"`, `,"expiresAt":"2026-11-24T09:30:00.125Z"`, "\u2212", "−1", "_",
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		value := encode(t, events.Draw(t, "event")).Value
@@ -129,8 +135,14 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if year := e.Timestamp.Year(); year < 0 || year > 9999 {
-			return // Only a zone in the last or first hours of RFC 3339 leads there.
+		moments := []time.Time{e.Timestamp}
+		if hold, ok := e.Data.(*account.HoldPlaced); ok {
+			moments = append(moments, hold.ExpiresAt)
+		}
+		for _, at := range moments {
+			if at.Year() < 0 || at.Year() > 9999 {
+				return // Only a zone in the last or first hours of RFC 3339 leads there.
+			}
 		}
 		again, err := Encode(&e)
 		if err != nil {

@@ -46,7 +46,7 @@ var (
 		{"timestamp", ""},
 		{"schemaVersion", ""},
 		{"traceparent", "the W3C trace context of the command"},
-		{"idempotencyKey", "the key of the client's command, where one caused the event"},
+		{"idempotencyKey", "the key of the client's command, on the last of the events it caused on the account it belongs to"},
 		{"fingerprint", "a hash of the whole input of that command"},
 		{"progress", "on the first event of a batch: the next offset of the commands, the offset up to which the consequences of events are recorded, and the number of partitions"},
 	}
