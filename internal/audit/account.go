@@ -33,13 +33,16 @@ func (a *auditor) accountRecord(r *kgo.Record) {
 		a.problem("%s is dated %s, the event before it %s", e.where(), e.Timestamp, account.timestamp)
 	}
 	account.Version, account.timestamp = e.AggregateVersion, e.Timestamp
-	transactionID, asked := a.fold(e, account)
-	a.key(e, account, transactionID, asked)
+	if e.EventType != "HoldReleased" {
+		a.keyless(account)
+	}
+	effect, asked := a.fold(e, account)
+	a.key(e, account, effect, asked)
 }
 
-// fold applies an event to its account. It returns the transaction id of a movement that a client asked for, and
-// whether a client asked for the event at all.
-func (a *auditor) fold(e *event, account *Account) (transactionID string, asked bool) {
+// fold applies an event to its account. It returns what it concerns, and whether it is to bear the idempotency key of a
+// client's command.
+func (a *auditor) fold(e *event, account *Account) (effect Effect, asked bool) {
 	switch e.EventType {
 	case "AccountCreated":
 		a.created(e, account)
@@ -48,7 +51,11 @@ func (a *auditor) fold(e *event, account *Account) (transactionID string, asked 
 		return a.moved(e, account)
 	case "CreditRefused":
 		a.refused(e)
-		return "", false
+		return Effect{}, false
+	case "HoldPlaced":
+		return a.placed(e, account)
+	case "HoldReleased":
+		return a.released(e, account)
 	case "AccountStatusChanged":
 		a.statusChanged(e, account)
 	case "AccountLimitsChanged":
@@ -56,11 +63,11 @@ func (a *auditor) fold(e *event, account *Account) (transactionID string, asked 
 	default:
 		a.problem("%s is of an unknown type", e.where())
 	}
-	return "", true
+	return Effect{}, true
 }
 
-// key records an event's idempotency key: each one once, and one on every event that a client asked for.
-func (a *auditor) key(e *event, account *Account, transactionID string, asked bool) {
+// key records an event's idempotency key: each one once, and one on the last event of every command of a client's.
+func (a *auditor) key(e *event, account *Account, effect Effect, asked bool) {
 	key, ok := e.headers["idempotencyKey"]
 	if ok != asked {
 		a.problem("%s: idempotency key there %v, asked for by a client %v", e.where(), ok, asked)
@@ -76,9 +83,8 @@ func (a *auditor) key(e *event, account *Account, transactionID string, asked bo
 		a.problem("%s has the idempotency key of version %d", e.where(), before.Version)
 		return
 	}
-	a.report.Keys[id] = Effect{
-		EventID: e.EventID, EventType: e.EventType, Version: e.AggregateVersion, Balance: account.Balance, TransactionID: transactionID,
-	}
+	effect.EventID, effect.EventType, effect.Version, effect.Balance = e.EventID, e.EventType, e.AggregateVersion, account.Balance
+	a.report.Keys[id] = effect
 }
 
 func (a *auditor) created(e *event, account *Account) {
@@ -100,11 +106,12 @@ func (a *auditor) created(e *event, account *Account) {
 	a.inside(e, account, "")
 }
 
-func (a *auditor) moved(e *event, account *Account) (transactionID string, asked bool) {
+func (a *auditor) moved(e *event, account *Account) (effect Effect, asked bool) {
 	var m movement
 	if !a.data(e, &m) {
-		return "", true
+		return Effect{}, true
 	}
+	a.shape(e, &m)
 	want := m.ChangeAmount
 	if m.ChangeType == "DEBIT" {
 		want = want.Neg()
@@ -126,22 +133,48 @@ func (a *auditor) moved(e *event, account *Account) (transactionID string, asked
 		a.problem("%s: %s and %s do not make %s", e.where(), m.PreviousBalance, m.SignedAmount, m.NewBalance)
 	}
 	account.Balance = m.NewBalance
+	if m.HoldID != "" && m.ChangeType == "DEBIT" {
+		a.captured(e, account, &m)
+	}
+	a.refundable(e, account, &m)
 	if !m.Reversal { // What was an account's own comes back whatever its limits have become.
 		a.inside(e, account, m.ChangeType)
 	}
 	a.book(e, &m)
-	fromOutside := strings.HasPrefix(m.CounterpartyID, "external:")
-	return m.TransactionID, fromOutside || m.ChangeType == "DEBIT"
+	asked = (outside(m.CounterpartyID) || m.ChangeType == "DEBIT") && account.capture == nil
+	return Effect{TransactionID: m.TransactionID, HoldID: m.HoldID}, asked
 }
 
-// inside checks the limits in force: a debit against the lower one, a credit against the upper, all else both.
+func outside(id string) bool { return strings.HasPrefix(id, "external:") }
+
+// shape checks that a change is one of the movements that there are.
+func (a *auditor) shape(e *event, m *movement) {
+	var sound bool
+	switch m.TransactionType {
+	case "TOPUP":
+		sound = outside(m.CounterpartyID) && m.ChangeType == "CREDIT" && !m.Reversal
+	case "WITHDRAWAL":
+		sound = outside(m.CounterpartyID) && m.ChangeType == "DEBIT" && !m.Reversal
+	case "TRANSFER", "PAYMENT", "REFUND":
+		sound = !outside(m.CounterpartyID) && m.CounterpartyID != e.AggregateID
+	}
+	if !sound {
+		a.problem("%s: there is no %s by a %s with %s on its other side", e.where(), m.TransactionType, m.ChangeType, m.CounterpartyID)
+	}
+	if (m.RefundOf != "") != (m.TransactionType == "REFUND") || (m.HoldID != "" && m.TransactionType != "PAYMENT") {
+		a.problem("%s: a %s with the hold %q and the payment %q", e.where(), m.TransactionType, m.HoldID, m.RefundOf)
+	}
+}
+
+// inside checks the limits in force: what a debit leaves available against the lower one, a credit against the upper,
+// all else both.
 func (a *auditor) inside(e *event, account *Account, direction string) {
 	upper := highest
 	if account.maximum.Valid {
 		upper = account.maximum.Decimal
 	}
-	if direction != "CREDIT" && account.Balance.LessThan(account.minimum) {
-		a.problem("%s leaves %s, the lower limit is %s", e.where(), account.Balance, account.minimum)
+	if available := account.Balance.Sub(account.Held); direction != "CREDIT" && available.LessThan(account.minimum) {
+		a.problem("%s leaves %s available, the lower limit is %s", e.where(), available, account.minimum)
 	}
 	if direction != "DEBIT" && account.Balance.GreaterThan(upper) {
 		a.problem("%s leaves %s, the upper limit is %s", e.where(), account.Balance, upper)
@@ -161,6 +194,8 @@ func (a *auditor) statusChanged(e *event, account *Account) {
 		a.problem("%s leads from %q, the account is %q", e.where(), d.PreviousStatus, account.Status)
 	case d.NewStatus == "CLOSED" && !account.Balance.IsZero():
 		a.problem("%s closes an account that holds %s", e.where(), account.Balance)
+	case d.NewStatus == "CLOSED" && !account.Held.IsZero():
+		a.problem("%s closes an account with holds of %s", e.where(), account.Held)
 	}
 	account.Status = d.NewStatus
 }

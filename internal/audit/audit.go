@@ -30,6 +30,8 @@ type Report struct {
 	// Accounts by id, Transactions by id.
 	Accounts     map[string]*Account
 	Transactions map[string]*Transaction
+	// Holds by id.
+	Holds map[string]*Hold
 	// Keys leads from an account's idempotency key to what it brought about.
 	Keys map[Key]Effect
 	// Events counts account events, Repeats the transaction events that were there before under the same id.
@@ -44,6 +46,8 @@ type Account struct {
 	// Status is empty for an account that was never created, but refused a credit.
 	Status  string
 	Balance decimal.Decimal
+	// Held is what active holds keep of the balance.
+	Held    decimal.Decimal
 	Version int64
 	// Changes counts the events that changed the balance.
 	Changes int64
@@ -51,7 +55,28 @@ type Account struct {
 	minimum   decimal.Decimal
 	maximum   decimal.NullDecimal
 	timestamp string
+	// capture is the last event, when it is a capture without idempotency key: the release of the rest has to follow
+	// and bear it.
+	capture *capture
 }
+
+// Hold is a hold as the events of its account leave it.
+type Hold struct {
+	ID        string
+	AccountID string
+	// PayeeID is the account that alone can receive what is captured.
+	PayeeID  string
+	Currency string
+	// Amount is what was set aside, Captured what of it was paid, Released what was made available again.
+	Amount, Captured, Released decimal.Decimal
+	// Status is ACTIVE, CAPTURED, VOIDED or EXPIRED.
+	Status string
+	// ExpiresAt is as in the event.
+	ExpiresAt string
+}
+
+// Remaining is what the hold still keeps.
+func (h *Hold) Remaining() decimal.Decimal { return h.Amount.Sub(h.Captured).Sub(h.Released) }
 
 // Transaction is a transaction as the legs on its accounts leave it. Legs that did not happen are nil.
 type Transaction struct {
@@ -60,9 +85,13 @@ type Transaction struct {
 	Currency string
 	From, To string
 	Amount   decimal.Decimal
-	// Debit, Credit, Refusal and Reversal are its legs; a top-up has only a credit.
+	// HoldID is set on a capture, RefundOf (the payment's id) on a refund.
+	HoldID, RefundOf string
+	// Debit, Credit, Refusal and Reversal are its legs; a top-up has only a credit, a withdrawal only a debit.
 	Debit, Credit, Refusal, Reversal *Leg
 
+	// released is the offset at which the rest of a captured hold was released, 0 if it was not.
+	released int64
 	// derived are the transaction's own events by version.
 	derived map[int64]*derivedEvent
 }
@@ -88,6 +117,8 @@ type Effect struct {
 	Balance decimal.Decimal
 	// TransactionID is set for movements of money.
 	TransactionID string
+	// HoldID is set for what a hold is placed, captured or voided by.
+	HoldID string
 }
 
 // Log audits the log of a cluster up to its present end. It may run while the log is written to. The error says why
@@ -109,6 +140,8 @@ type auditor struct {
 	// certain are the ends of the account partitions before the last look at them: what stands below has its causes,
 	// wherever they are, among what is read.
 	certain map[int32]int64
+	// payments are what payees received, by transaction.
+	payments map[string]*payment
 	// causes are the account events by id.
 	causes map[string]cause
 	// repeated holds the transaction events by id.
@@ -131,8 +164,10 @@ type books struct{ external, inTransit decimal.Decimal }
 
 func newAuditor() *auditor {
 	return &auditor{
-		report: &Report{Accounts: map[string]*Account{}, Transactions: map[string]*Transaction{}, Keys: map[Key]Effect{}},
-		causes: map[string]cause{}, repeated: map[string]*derivedEvent{}, booked: map[string]*books{},
+		report: &Report{
+			Accounts: map[string]*Account{}, Transactions: map[string]*Transaction{}, Holds: map[string]*Hold{}, Keys: map[Key]Effect{},
+		},
+		payments: map[string]*payment{}, causes: map[string]cause{}, repeated: map[string]*derivedEvent{}, booked: map[string]*books{},
 	}
 }
 
@@ -155,6 +190,7 @@ func (a *auditor) conclude() {
 	}
 	balances := map[string]decimal.Decimal{}
 	for _, account := range a.report.Accounts {
+		a.keyless(account)
 		balances[account.Currency] = balances[account.Currency].Add(account.Balance)
 	}
 	for _, currency := range sortedKeys(a.booked) {

@@ -18,13 +18,14 @@ const (
 	Unknown
 )
 
-// Answer is the last that a client was told about an idempotency key. Version, Balance and TransactionID matter when it
-// was acknowledged; TransactionID is empty for what moves no money.
+// Answer is the last that a client was told about an idempotency key. Version, Balance and the ids matter when it was
+// acknowledged; TransactionID is empty for what moves no money, HoldID for what concerns no hold.
 type Answer struct {
 	Verdict       Verdict
 	Version       int64
 	Balance       decimal.Decimal
 	TransactionID string
+	HoldID        string
 }
 
 // Compare checks what clients were told against the log: what was acknowledged is there with that very result, what
@@ -52,5 +53,5 @@ func (r *Report) Compare(answers map[Key]Answer) []string {
 }
 
 func (e *Effect) agrees(a Answer) bool {
-	return e.Version == a.Version && e.Balance.Equal(a.Balance) && e.TransactionID == a.TransactionID
+	return e.Version == a.Version && e.Balance.Equal(a.Balance) && e.TransactionID == a.TransactionID && e.HoldID == a.HoldID
 }

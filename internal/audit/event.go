@@ -45,6 +45,8 @@ type movement struct {
 	Currency        string          `json:"currency"`
 	CounterpartyID  string          `json:"counterpartyId"`
 	Reversal        bool            `json:"reversal"`
+	HoldID          string          `json:"holdId"`
+	RefundOf        string          `json:"refundOf"`
 }
 
 type limits struct {
@@ -88,6 +90,12 @@ func (a *auditor) parse(r *kgo.Record, aggregateType string) (*event, bool) {
 		}
 	}
 	return e, true
+}
+
+// isMoment tells whether a text is a moment that orders as text does.
+func isMoment(s string) bool {
+	_, err := time.Parse(timeLayout, s)
+	return err == nil
 }
 
 // data reads an event's data into the given shape.

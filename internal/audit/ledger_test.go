@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,7 +16,10 @@ import (
 	"daybook/internal/testenv"
 )
 
-const partitions = 3
+const (
+	partitions = 3
+	outside    = "external:card:EUR"
+)
 
 type fields map[string]any
 
@@ -94,44 +98,113 @@ func (l *ledger) move(id, counterparty, amount, kind, tx, key string, more field
 	return l.account(id, "BalanceChanged", key, data)
 }
 
-func (l *ledger) derive(cause, eventType string, version int64, tx, from, to, amount, kind string) {
-	l.event("billing.transaction.events", "Transaction", tx, version, eventType, cause, "", fields{
-		"transactionType": kind, "amount": amount, "currency": "EUR", "fromAccountId": from, "toAccountId": to, "reason": "",
-	})
+// movement is money on its way between two accounts, or between one and the world outside.
+type movement struct{ kind, from, to, amount, tx, holdID, refundOf string }
+
+// links are the fields of what only captures and refunds have.
+func (m movement) links(data fields) fields {
+	if m.holdID != "" {
+		data["holdId"] = m.holdID
+	}
+	if m.refundOf != "" {
+		data["refundOf"] = m.refundOf
+	}
+	return data
+}
+
+// named is the name of an event of the movement's type.
+func (m movement) named(suffix string) string {
+	return m.kind[:1] + strings.ToLower(m.kind[1:]) + suffix
+}
+
+func (l *ledger) derive(cause, eventType string, version int64, m movement) {
+	l.event("billing.transaction.events", "Transaction", m.tx, version, eventType, cause, "", m.links(fields{
+		"transactionType": m.kind, "amount": m.amount, "currency": "EUR", "fromAccountId": m.from, "toAccountId": m.to, "reason": "",
+	}))
 }
 
 func (l *ledger) topUp(id, amount, tx, key string) {
-	cause := l.move(id, "external:card:EUR", amount, "TOPUP", tx, key, nil)
-	l.derive(cause, "TopupRequested", 1, tx, "external:card:EUR", id, amount, "TOPUP")
-	l.derive(cause, "TopupCompleted", 2, tx, "external:card:EUR", id, amount, "TOPUP")
+	m := movement{kind: "TOPUP", from: outside, to: id, amount: amount, tx: tx}
+	cause := l.move(id, outside, amount, m.kind, tx, key, nil)
+	l.derive(cause, "TopupRequested", 1, m)
+	l.derive(cause, "TopupCompleted", 2, m)
 }
 
-func (l *ledger) debit(from, to, amount, tx, key string) string {
-	cause := l.move(from, to, "-"+amount, "TRANSFER", tx, key, nil)
-	l.derive(cause, "TransferRequested", 1, tx, from, to, amount, "TRANSFER")
+func (l *ledger) withdraw(id, amount, tx, key string) {
+	m := movement{kind: "WITHDRAWAL", from: id, to: outside, amount: amount, tx: tx}
+	cause := l.move(id, outside, "-"+amount, m.kind, tx, key, nil)
+	l.derive(cause, "WithdrawalRequested", 1, m)
+	l.derive(cause, "WithdrawalCompleted", 2, m)
+}
+
+func (l *ledger) leaves(m movement, key string) string {
+	cause := l.move(m.from, m.to, "-"+m.amount, m.kind, m.tx, key, m.links(fields{}))
+	l.derive(cause, m.named("Requested"), 1, m)
 	return cause
 }
 
-func (l *ledger) credit(from, to, amount, tx string) {
-	cause := l.move(to, from, amount, "TRANSFER", tx, "", nil)
-	l.derive(cause, "TransferCompleted", 2, tx, from, to, amount, "TRANSFER")
+func (l *ledger) arrives(m movement) {
+	cause := l.move(m.to, m.from, m.amount, m.kind, m.tx, "", m.links(fields{}))
+	l.derive(cause, m.named("Completed"), 2, m)
 }
+
+func (l *ledger) moves(m movement, key string) {
+	l.leaves(m, key)
+	l.arrives(m)
+}
+
+func (l *ledger) refused(m movement) {
+	cause := l.account(m.to, "CreditRefused", "", m.links(fields{
+		"amount": m.amount, "currency": "EUR", "transactionId": m.tx, "transactionType": m.kind, "counterpartyId": m.from, "reason": "", "code": "ACCOUNT_CLOSED",
+	}))
+	l.derive(cause, "TransactionFailed", 2, m)
+}
+
+func (l *ledger) comesBack(m movement) {
+	more := m.links(fields{"reversal": true, "refusalCode": "ACCOUNT_CLOSED"})
+	cause := l.move(m.from, m.to, m.amount, m.kind, m.tx, "", more)
+	l.derive(cause, "TransactionCompensated", 3, m)
+}
+
+func transfer(from, to, amount, tx string) movement {
+	return movement{kind: "TRANSFER", from: from, to: to, amount: amount, tx: tx}
+}
+
+func (l *ledger) debit(from, to, amount, tx, key string) string {
+	return l.leaves(transfer(from, to, amount, tx), key)
+}
+
+func (l *ledger) credit(from, to, amount, tx string) { l.arrives(transfer(from, to, amount, tx)) }
 
 func (l *ledger) transfer(from, to, amount, tx, key string) {
-	l.debit(from, to, amount, tx, key)
-	l.credit(from, to, amount, tx)
+	l.moves(transfer(from, to, amount, tx), key)
 }
 
-func (l *ledger) refuse(from, to, amount, tx string) {
-	cause := l.account(to, "CreditRefused", "", fields{
-		"amount": amount, "currency": "EUR", "transactionId": tx, "transactionType": "TRANSFER", "counterpartyId": from, "reason": "", "code": "ACCOUNT_CLOSED",
+func (l *ledger) refuse(from, to, amount, tx string) { l.refused(transfer(from, to, amount, tx)) }
+
+func (l *ledger) reverse(from, to, amount, tx string) { l.comesBack(transfer(from, to, amount, tx)) }
+
+func (l *ledger) status(id, from, to, key string) {
+	l.account(id, "AccountStatusChanged", key, fields{"previousStatus": from, "newStatus": to, "reason": ""})
+}
+
+// hold sets an amount aside for an hour.
+func (l *ledger) hold(id, payee, amount, holdID, key string) {
+	l.account(id, "HoldPlaced", key, fields{
+		"holdId": holdID, "amount": amount, "currency": "EUR", "counterpartyId": payee,
+		"expiresAt": l.now.Add(time.Hour).Format("2006-01-02T15:04:05.000Z"), "reason": "",
 	})
-	l.derive(cause, "TransactionFailed", 2, tx, from, to, amount, "TRANSFER")
 }
 
-func (l *ledger) reverse(from, to, amount, tx string) {
-	cause := l.move(from, to, amount, "TRANSFER", tx, "", fields{"reversal": true, "refusalCode": "ACCOUNT_CLOSED"})
-	l.derive(cause, "TransactionCompensated", 3, tx, from, to, amount, "TRANSFER")
+func (l *ledger) release(id, amount, holdID, cause, key string) {
+	l.account(id, "HoldReleased", key, fields{"holdId": holdID, "amount": amount, "currency": "EUR", "cause": cause, "reason": ""})
+}
+
+// releaseRest follows on a capture, which left its key to it.
+func (l *ledger) releaseRest(id, amount, holdID, tx, key string) {
+	l.account(id, "HoldReleased", key, fields{
+		"holdId": holdID, "amount": amount, "currency": "EUR", "cause": "CAPTURED", "reason": "", "transactionId": tx,
+	})
 }
 
 // audit writes the log to a broker and has it read.

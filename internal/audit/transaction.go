@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/shopspring/decimal"
@@ -9,11 +10,12 @@ import (
 
 // The kinds of account event that transaction events follow from, as causes.
 const (
-	topUpKind    = "top-up"
-	debitKind    = "debit"
-	creditKind   = "credit"
-	refusalKind  = "refusal"
-	reversalKind = "reversal"
+	topUpKind      = "top-up"
+	withdrawalKind = "withdrawal"
+	debitKind      = "debit"
+	creditKind     = "credit"
+	refusalKind    = "refusal"
+	reversalKind   = "reversal"
 )
 
 // book enters a movement as a leg of its transaction and on the other side of the books.
@@ -31,13 +33,13 @@ func (a *auditor) book(e *event, m *movement) {
 	if m.ChangeType == "DEBIT" || m.Reversal {
 		from, to = to, from
 	}
-	switch outside := strings.HasPrefix(m.CounterpartyID, "external:"); {
-	case outside:
+	switch {
+	case outside(m.CounterpartyID):
 		kind = topUpKind
-		side.external = side.external.Sub(m.SignedAmount)
-		if m.ChangeType != "CREDIT" || m.Reversal {
-			a.problem("%s is no top-up and has no account on its other side", e.where())
+		if m.ChangeType == "DEBIT" {
+			kind = withdrawalKind
 		}
+		side.external = side.external.Sub(m.SignedAmount)
 	case m.Reversal:
 		kind = reversalKind
 		side.inTransit = side.inTransit.Sub(m.SignedAmount)
@@ -52,6 +54,7 @@ func (a *auditor) book(e *event, m *movement) {
 	}
 	a.leg(e, kind, leg, Transaction{
 		ID: m.TransactionID, Type: m.TransactionType, Currency: m.Currency, From: from, To: to, Amount: m.ChangeAmount,
+		HoldID: m.HoldID, RefundOf: m.RefundOf,
 	})
 }
 
@@ -63,6 +66,8 @@ func (a *auditor) refused(e *event) {
 		TransactionType string          `json:"transactionType"`
 		CounterpartyID  string          `json:"counterpartyId"`
 		Code            string          `json:"code"`
+		HoldID          string          `json:"holdId"`
+		RefundOf        string          `json:"refundOf"`
 	}
 	if !a.data(e, &d) {
 		return
@@ -73,6 +78,7 @@ func (a *auditor) refused(e *event) {
 	leg := &Leg{EventID: e.EventID, AccountID: e.AggregateID, Version: e.AggregateVersion, Partition: e.partition, Offset: e.offset}
 	a.leg(e, refusalKind, leg, Transaction{
 		ID: d.TransactionID, Type: d.TransactionType, Currency: d.Currency, From: d.CounterpartyID, To: e.AggregateID, Amount: d.Amount,
+		HoldID: d.HoldID, RefundOf: d.RefundOf,
 	})
 }
 
@@ -87,11 +93,11 @@ func (a *auditor) leg(e *event, kind string, leg *Leg, told Transaction) {
 		tx = &told
 		a.report.Transactions[told.ID] = tx
 	} else if !tx.same(&told) {
-		a.problem("%s tells %s of %s %s from %s to %s, another leg %s of %s %s from %s to %s", e.where(),
-			told.Type, told.Amount, told.Currency, told.From, told.To, tx.Type, tx.Amount, tx.Currency, tx.From, tx.To)
+		a.problem("%s tells %s, another leg %s", e.where(), told.story(), tx.story())
 	}
 	place := map[string]**Leg{
-		topUpKind: &tx.Credit, creditKind: &tx.Credit, debitKind: &tx.Debit, refusalKind: &tx.Refusal, reversalKind: &tx.Reversal,
+		topUpKind: &tx.Credit, creditKind: &tx.Credit, withdrawalKind: &tx.Debit, debitKind: &tx.Debit,
+		refusalKind: &tx.Refusal, reversalKind: &tx.Reversal,
 	}[kind]
 	if *place != nil {
 		a.problem("%s is the second %s of transaction %s", e.where(), kind, tx.ID)
@@ -100,17 +106,33 @@ func (a *auditor) leg(e *event, kind string, leg *Leg, told Transaction) {
 	*place = leg
 }
 
+// story is what every leg and every event of a transaction tells alike.
+func (t *Transaction) story() string {
+	s := fmt.Sprintf("%s of %s %s from %s to %s", t.Type, t.Amount, t.Currency, t.From, t.To)
+	if t.HoldID != "" || t.RefundOf != "" {
+		s += fmt.Sprintf(" with the hold %q and the payment %q", t.HoldID, t.RefundOf)
+	}
+	return s
+}
+
 func (t *Transaction) same(other *Transaction) bool {
-	return t.Type == other.Type && t.Currency == other.Currency && t.From == other.From && t.To == other.To && t.Amount.Equal(other.Amount)
+	return t.Type == other.Type && t.Currency == other.Currency && t.From == other.From && t.To == other.To &&
+		t.Amount.Equal(other.Amount) && t.HoldID == other.HoldID && t.RefundOf == other.RefundOf
 }
 
 // concludeTransaction checks a transaction's legs against one another and against its own events. It returns what the
 // transaction holds in transit.
 func (a *auditor) concludeTransaction(tx *Transaction) decimal.Decimal {
 	a.concludeDerived(tx)
-	if strings.HasPrefix(tx.From, "external:") {
+	switch {
+	case outside(tx.From):
 		if tx.Debit != nil || tx.Refusal != nil || tx.Reversal != nil {
 			a.problem("transaction %s is a top-up with more than a credit", tx.ID)
+		}
+		return decimal.Zero
+	case outside(tx.To):
+		if tx.Credit != nil || tx.Refusal != nil || tx.Reversal != nil {
+			a.problem("transaction %s is a withdrawal with more than a debit", tx.ID)
 		}
 		return decimal.Zero
 	}
@@ -123,7 +145,11 @@ func (a *auditor) concludeTransaction(tx *Transaction) decimal.Decimal {
 	if tx.Debit == nil {
 		return a.withoutDebit(tx)
 	}
-	if partitionOf(tx.To, a.partitions) == tx.Debit.Partition && (tx.Credit == nil || tx.Credit.Offset != tx.Debit.Offset+1) {
+	next := tx.Debit.Offset + 1
+	if tx.released == next { // The payer's events come first.
+		next++
+	}
+	if partitionOf(tx.To, a.partitions) == tx.Debit.Partition && (tx.Credit == nil || tx.Credit.Offset != next) {
 		a.problem("transaction %s stays within partition %d and its legs do not stand together", tx.ID, tx.Debit.Partition)
 	}
 	switch {
@@ -203,9 +229,9 @@ func (a *auditor) derived(e *event, tx *Transaction) {
 	kinds, version := map[string]bool{}, int64(0)
 	switch {
 	case strings.HasSuffix(e.EventType, "Requested"):
-		kinds, version = map[string]bool{debitKind: true, topUpKind: true}, 1
+		kinds, version = map[string]bool{debitKind: true, topUpKind: true, withdrawalKind: true}, 1
 	case strings.HasSuffix(e.EventType, "Completed"):
-		kinds, version = map[string]bool{creditKind: true, topUpKind: true}, 2
+		kinds, version = map[string]bool{creditKind: true, topUpKind: true, withdrawalKind: true}, 2
 	case e.EventType == "TransactionFailed":
 		kinds, version = map[string]bool{refusalKind: true}, 2
 	case e.EventType == "TransactionCompensated":
@@ -221,14 +247,19 @@ func (a *auditor) derived(e *event, tx *Transaction) {
 		Currency        string          `json:"currency"`
 		FromAccountID   string          `json:"fromAccountId"`
 		ToAccountID     string          `json:"toAccountId"`
+		HoldID          string          `json:"holdId"`
+		RefundOf        string          `json:"refundOf"`
 	}
 	if !a.data(e, &d) {
 		return
 	}
-	told := Transaction{Type: d.TransactionType, Currency: d.Currency, From: d.FromAccountID, To: d.ToAccountID, Amount: d.Amount}
+	told := Transaction{
+		Type: d.TransactionType, Currency: d.Currency, From: d.FromAccountID, To: d.ToAccountID, Amount: d.Amount,
+		HoldID: d.HoldID, RefundOf: d.RefundOf,
+	}
 	named := strings.TrimSuffix(strings.TrimSuffix(e.EventType, "Requested"), "Completed")
 	if !tx.same(&told) || (named != e.EventType && !strings.EqualFold(named, tx.Type)) {
-		a.problem("%s tells another movement than its legs", e.where())
+		a.problem("%s tells %s, its legs %s", e.where(), told.story(), tx.story())
 	}
 }
 
@@ -238,7 +269,7 @@ func (a *auditor) concludeDerived(tx *Transaction) {
 	switch {
 	case tx.Reversal != nil:
 		want = 3
-	case tx.Credit != nil || tx.Refusal != nil:
+	case tx.Credit != nil || tx.Refusal != nil || outside(tx.To):
 		want = 2
 	}
 	for version := int64(1); version <= want; version++ {
