@@ -3,7 +3,6 @@ package engine
 import (
 	"time"
 
-	"daybook/domain/account"
 	"daybook/engine/store"
 	"daybook/eventstore"
 )
@@ -13,6 +12,9 @@ const (
 	maxBatchBytes = 768 << 10
 	// maxBatchCommands bounds what one batch decides.
 	maxBatchCommands = 4096
+	// maxGroupBytes bounds what one group of commands adds to a batch: with it, the batch is within the 12 MB that the
+	// topics take.
+	maxGroupBytes = 8 << 20
 	// recordOverhead is about what a record adds to its value: key, headers, lengths.
 	recordOverhead = 280
 )
@@ -24,6 +26,8 @@ type batch struct {
 	messages []eventstore.Message
 	bytes    int
 	requests []*request
+	// handed are to be closed once the batch is in the log.
+	handed []chan struct{}
 	// stored is the same batch as changes of local state.
 	stored *store.Batch
 	// met tells that a later reading found the batch in the log.
@@ -31,53 +35,55 @@ type batch struct {
 	// unsent tells that deciding was broken off.
 	unsent bool
 	// What the batch lays on top of the store until it is stored.
-	touched     map[string]*cachedAccount
-	outcomeKeys []string
-	legKeys     []string
-	lastTime    time.Time
+	touched  map[string]*cachedAccount
+	outcomes []store.OutcomeKey
+	legs     []store.LegKey
+	holds    []string
+	receipts []string
+	lastTime time.Time
+}
+
+func newBatch(number uint64, stored *store.Batch) *batch {
+	return &batch{number: number, stored: stored, touched: map[string]*cachedAccount{}}
+}
+
+// cut takes back what was added to the batch since the mark was made of it; its requests and the account states are
+// not the batch's to take back.
+func (b *batch) cut(mark batch) {
+	b.events, b.messages, b.bytes = b.events[:len(mark.events)], b.messages[:len(mark.messages)], mark.bytes
+	b.outcomes, b.legs = b.outcomes[:len(mark.outcomes)], b.legs[:len(mark.legs)]
+	b.holds, b.receipts = b.holds[:len(mark.holds)], b.receipts[:len(mark.receipts)]
 }
 
 func (b *batch) full() bool {
 	return b.bytes >= maxBatchBytes || len(b.requests)+len(b.events) >= maxBatchCommands
 }
 
-// record encodes events, adds them to the batch and folds them into the speculative state. It returns the state of
-// the first event's account right after that event. Either all events are recorded or, on an error, none.
-func (o *owner) record(b *batch, events []eventstore.Event) (account.State, error) {
+// record encodes events, adds them to the batch and folds them into the speculative state. Either all events are
+// recorded or, when one is refused, none. Any other error is a ledger.BooksError.
+func (o *owner) record(b *batch, events []eventstore.Event) error {
 	if len(b.messages) == 0 {
 		events[0].Progress = &eventstore.Progress{
 			Commands: o.commandsDone, Coordinated: o.coordinated.Load(), Partitions: o.engine.cfg.Partitions,
 		}
 	}
-	messages := make([]eventstore.Message, len(events))
+	first := len(b.messages)
 	for i := range events {
-		e := &events[i]
-		target, err := o.spec.account(e.AggregateID)
+		m, err := o.engine.encode(&events[i])
 		if err != nil {
-			return account.State{}, errStore{err}
+			b.messages = b.messages[:first]
+			return err
 		}
-		// Events of one call are on different accounts, so each state is the one before the call.
-		e.Version = target.state.Version + 1
-		if messages[i], err = o.engine.encode(e); err != nil {
-			return account.State{}, err
-		}
+		b.messages = append(b.messages, m)
 	}
-	var first account.State
 	for i := range events {
-		e := &events[i]
-		target := o.spec.accounts[e.AggregateID]
-		target.state = target.state.Apply(e.AggregateID, e.Data.(account.Event), e.Timestamp)
-		target.batch = b.number
-		b.touched[e.AggregateID] = target
-		if i == 0 {
-			first = target.state
+		if err := o.spec.fold(b, &events[i]); err != nil {
+			return err
 		}
-		o.overlay(b, e, &target.state)
-		b.events = append(b.events, eventstore.Recorded{Event: *e, Partition: o.partition.id})
-		b.messages = append(b.messages, messages[i])
-		b.bytes += len(messages[i].Value) + recordOverhead
+		b.events = append(b.events, eventstore.Recorded{Event: events[i], Partition: o.partition.id})
+		b.bytes += len(b.messages[first+i].Value) + recordOverhead
 	}
-	return first, nil
+	return nil
 }
 
 // encode encodes an event, with a warning when it is large enough to be a mistake.
@@ -88,26 +94,4 @@ func (e *Engine) encode(event *eventstore.Event) (eventstore.Message, error) {
 			"aggregate", event.AggregateID, "bytes", len(m.Value))
 	}
 	return m, err
-}
-
-// overlay lays what the event makes the partition remember on top of the store, until the batch is stored.
-func (o *owner) overlay(b *batch, e *eventstore.Event, after *account.State) {
-	remember(b.stored, e, after)
-	if e.IdempotencyKey != "" {
-		k := outcomeKey(e.AggregateID, e.IdempotencyKey)
-		o.spec.outcomes[k] = outcomeOf(e, after)
-		b.outcomeKeys = append(b.outcomeKeys, k)
-	}
-	if id, kind, leg, ok := legOf(e.Data); ok {
-		k := legKey(e.AggregateID, id, kind)
-		o.spec.legs[k] = leg
-		b.legKeys = append(b.legKeys, k)
-	}
-}
-
-func (o *owner) envelope(d draft, m *Meta, causationID string) eventstore.Event {
-	return eventstore.Event{
-		ID: o.engine.cfg.NewID(), AggregateID: d.accountID, Timestamp: o.now, CorrelationID: m.CorrelationID,
-		CausationID: causationID, Metadata: m.Actor, Data: d.data, Traceparent: m.Traceparent,
-	}
 }

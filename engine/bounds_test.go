@@ -11,6 +11,7 @@ import (
 
 	"daybook/domain"
 	"daybook/engine"
+	"daybook/engine/ledger"
 	"daybook/eventstore"
 	"daybook/internal/audit"
 	"daybook/internal/testenv"
@@ -133,7 +134,7 @@ func TestAKeySentAgainWhileItIsOnItsWayHasOneEffect(t *testing.T) {
 	}
 	n := startNode(t, brokers, t.TempDir(), all, faulty(f))
 	n.create("alice")
-	results := make([]engine.Result, 10)
+	results := make([]ledger.Result, 10)
 	var wg sync.WaitGroup
 	for i := range results {
 		wg.Go(func() {

@@ -139,7 +139,7 @@ func (c *coordinator) urgent(events []eventstore.Recorded) bool {
 		case *account.CreditRefused:
 			return true
 		case *account.BalanceChanged:
-			if d.ChangeType == account.Debit && c.engine.partitionOf(d.CounterpartyID) != c.partition {
+			if d.ChangeType == account.Debit && !transaction.IsExternal(d.CounterpartyID) && c.engine.partitionOf(d.CounterpartyID) != c.partition {
 				return true
 			}
 		default: // No other event sends a command.
@@ -197,7 +197,7 @@ func (c *coordinator) catchUp(ctx context.Context, until int64) error {
 // handle records what follows from a run of events: the transactions' events first, then the commands.
 func (c *coordinator) handle(ctx context.Context, run ...[]eventstore.Recorded) error {
 	from := c.position.Load()
-	transactions, commands := map[int32][]eventstore.Message{}, map[int32][]eventstore.Message{}
+	transactions, steps := map[int32][]eventstore.Message{}, map[int32][]step{}
 	next := from
 	for _, events := range run {
 		for i := range events {
@@ -206,7 +206,7 @@ func (c *coordinator) handle(ctx context.Context, run ...[]eventstore.Recorded) 
 				continue
 			}
 			next = e.Offset + 1
-			if err := c.react(e, transactions, commands); err != nil {
+			if err := c.react(e, transactions, steps); err != nil {
 				return err
 			}
 		}
@@ -217,14 +217,14 @@ func (c *coordinator) handle(ctx context.Context, run ...[]eventstore.Recorded) 
 	if err := appendAll(ctx, c.transactions, transactions); err != nil {
 		return fmt.Errorf("recording transactions: %w", err)
 	}
-	if err := appendAll(ctx, c.commands, commands); err != nil {
+	if err := c.send(ctx, steps); err != nil {
 		return fmt.Errorf("sending commands: %w", err)
 	}
 	c.position.Store(next)
 	return c.engine.store.SetCoordinated(c.partition, next)
 }
 
-func (c *coordinator) react(e *eventstore.Recorded, transactions, commands map[int32][]eventstore.Message) error {
+func (c *coordinator) react(e *eventstore.Recorded, transactions map[int32][]eventstore.Message, steps map[int32][]step) error {
 	data, ok := e.Data.(account.Event)
 	if !ok {
 		return nil
@@ -233,7 +233,7 @@ func (c *coordinator) react(e *eventstore.Recorded, transactions, commands map[i
 	if change, ok := data.(*account.BalanceChanged); ok {
 		samePartition = c.engine.partitionOf(change.CounterpartyID) == c.partition
 	}
-	derived, step := transaction.React(e.AggregateID, data, samePartition)
+	derived, next := transaction.React(e.AggregateID, data, samePartition)
 	for i := range derived {
 		m, err := c.engine.encode(c.transactionEvent(e, &derived[i]))
 		if err != nil {
@@ -242,18 +242,14 @@ func (c *coordinator) react(e *eventstore.Recorded, transactions, commands map[i
 		to := c.engine.partitionOf(string(m.Key))
 		transactions[to] = append(transactions[to], m)
 	}
-	if step == nil {
+	if next == nil {
 		return nil
 	}
-	m, err := eventstore.EncodeCommand(&eventstore.StepCommand{
-		Step: *step, ID: derivedID(e.ID, string(step.Kind)), CorrelationID: e.CorrelationID, CausationID: e.ID,
+	to := c.engine.partitionOf(next.AccountID)
+	steps[to] = append(steps[to], step{command: &eventstore.StepCommand{
+		Step: *next, ID: derivedID(e.ID, string(next.Kind)), CorrelationID: e.CorrelationID, CausationID: e.ID,
 		Metadata: e.Metadata, Traceparent: e.Traceparent,
-	}, e.Timestamp)
-	if err != nil {
-		return err
-	}
-	to := c.engine.partitionOf(step.AccountID)
-	commands[to] = append(commands[to], m)
+	}, at: e.Timestamp})
 	return nil
 }
 

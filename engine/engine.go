@@ -13,6 +13,7 @@ import (
 	"daybook/domain"
 	"daybook/domain/account"
 	"daybook/domain/transaction"
+	"daybook/engine/ledger"
 	"daybook/engine/store"
 	"daybook/eventstore"
 )
@@ -82,7 +83,7 @@ func New(cfg Config, log Log, s *store.Store) *Engine {
 	}
 	e := &Engine{cfg: cfg, log: log, store: s, partitions: make([]*partition, cfg.Partitions)}
 	for id := range cfg.Partitions {
-		e.partitions[id] = &partition{engine: e, id: id, queue: make(chan *request, cfg.QueueLength)}
+		e.partitions[id] = &partition{engine: e, id: id, queue: make(chan *request, cfg.QueueLength), handed: make(chan stepBatch, handoverBuffer)}
 	}
 	return e
 }
@@ -139,32 +140,6 @@ func (e *Engine) Ready() error {
 	return nil
 }
 
-// Execute carries out a command and waits for its answer. An error is a *domain.Refusal; nothing was changed unless
-// its code is OUTCOME_UNKNOWN.
-func (e *Engine) Execute(ctx context.Context, c Command) (Result, error) {
-	if e.cfg.Admit != nil {
-		if err := e.cfg.Admit(); err != nil {
-			return Result{}, domain.Refuse(domain.Unavailable, "", "this command did nothing: %s", err)
-		}
-	}
-	r := newRequest(c, e.cfg.NewID)
-	waiting, cancel := context.WithTimeout(ctx, e.cfg.CommandTimeout)
-	defer cancel()
-	if err := e.partitions[e.partitionOf(c.address())].submit(r); err != nil {
-		return Result{}, err
-	}
-	if err := e.await(waiting, r); err != nil {
-		return Result{}, err
-	}
-	if r.err != nil {
-		return Result{}, publicError(r.err)
-	}
-	if tx := r.result.Transaction; tx != nil && tx.Status == transaction.Pending {
-		e.awaitSettled(waiting, tx)
-	}
-	return r.result, nil
-}
-
 // await waits until the request is answered. One that was not taken in time is given up. One that was is on its way to
 // the log: its owner settles it within a bounded time, even if it has to take the partition over or was taken over
 // itself, and that definite answer is worth some more waiting, unless the caller is gone.
@@ -217,12 +192,7 @@ func (e *Engine) awaitSettled(ctx context.Context, tx *transaction.State) {
 	news, done := e.waiters.register(tx.ID)
 	defer done()
 	for {
-		if err := e.settled(tx); err != nil {
-			// The transfer stands whatever cannot be read here; its status is told as it was.
-			e.cfg.Logger.Error("a transaction's legs cannot be looked up", "transaction", tx.ID, "error", err)
-			return
-		}
-		if tx.Status.Final() {
+		if !e.bringUpToDate(tx) || tx.Status.Final() {
 			return
 		}
 		select {
@@ -233,9 +203,19 @@ func (e *Engine) awaitSettled(ctx context.Context, tx *transaction.State) {
 	}
 }
 
+// bringUpToDate sets the transaction's status by what this node knows of its legs; false when they cannot be read: the
+// transfer stands all the same, and its status is told as it was.
+func (e *Engine) bringUpToDate(tx *transaction.State) bool {
+	err := e.settled(tx)
+	if err != nil {
+		e.cfg.Logger.Error("a transaction's legs cannot be looked up", "transaction", tx.ID, "error", err)
+	}
+	return err == nil
+}
+
 // settled looks up what this node knows of the transfer's legs.
 func (e *Engine) settled(tx *transaction.State) error {
-	credit, known, err := e.store.Leg(e.partitionOf(tx.To), tx.To, tx.ID, store.LegCredit)
+	credit, known, err := e.leg(tx.To, tx.ID, ledger.LegCredit)
 	if err != nil || !known {
 		return err
 	}
@@ -244,21 +224,26 @@ func (e *Engine) settled(tx *transaction.State) error {
 		return nil
 	}
 	tx.Status, tx.FailureCode = transaction.Failed, domain.Code(credit.RefusalCode)
-	_, reversed, err := e.store.Leg(e.partitionOf(tx.From), tx.From, tx.ID, store.LegReversal)
+	_, reversed, err := e.leg(tx.From, tx.ID, ledger.LegReversal)
 	if reversed {
 		tx.Status = transaction.Compensated
 	}
 	return err
 }
 
+func (e *Engine) leg(accountID, transactionID string, kind ledger.LegKind) (ledger.Leg, bool, error) {
+	return e.store.Leg(e.partitionOf(accountID), store.LegKey{AccountID: accountID, TransactionID: transactionID, Kind: kind})
+}
+
 // precheckCredit refuses a transfer whose credit is already known to be impossible. It rests on this node's copy of
 // the other partition: what may merely be late is let through, and settled by the destination's owner.
-func (e *Engine) precheckCredit(partition int32, id string, m account.Movement) error {
+func (e *Engine) precheckCredit(id string, m account.Movement) error {
+	partition := e.partitionOf(id)
 	// Asked first: the copy read afterwards is complete if this node owned the partition before.
 	owned := e.partitions[partition].owned.Load()
 	state, err := e.store.Account(partition, id)
 	if err != nil {
-		return errStore{err}
+		return ledger.BooksError{Err: err}
 	}
 	if !state.Exists() && !owned {
 		return nil

@@ -12,6 +12,7 @@ import (
 	"daybook/domain/account"
 	"daybook/domain/transaction"
 	"daybook/engine"
+	"daybook/engine/ledger"
 	"daybook/eventstore"
 	"daybook/internal/testenv"
 )
@@ -40,8 +41,8 @@ func TestTheSameKeyHasOneEffectAndOneAnswer(t *testing.T) {
 	if again.Transaction.ID != first.Transaction.ID || again.Account.Version != first.Account.Version || !again.Account.Balance.Equal(first.Account.Balance) {
 		t.Fatalf("answered %+v, then %+v", first, again)
 	}
-	_, err := n.engine.Execute(context.Background(), &engine.TopUp{
-		Meta: engine.Meta{IdempotencyKey: "k1"}, AccountID: "alice", Amount: eur("6.00"), Currency: "EUR", External: "card",
+	_, err := n.engine.Execute(context.Background(), &ledger.TopUp{
+		Meta: ledger.Meta{IdempotencyKey: "k1"}, AccountID: "alice", Amount: eur("6.00"), Currency: "EUR", External: "card",
 	})
 	if domain.CodeOf(err) != domain.IdempotencyConflict {
 		t.Fatalf("another payload under the same key: %v", err)
@@ -74,8 +75,8 @@ func TestARefusedCreditGoesBackToItsSource(t *testing.T) {
 	n.topUp(source, "10.00", "k")
 	upper := account.Limits{}
 	upper.Max.Decimal, upper.Max.Valid = eur("5.00"), true
-	n.must(&engine.CreateAccount{
-		Meta: engine.Meta{IdempotencyKey: "create"}, ID: destination, OwnerID: "owner", Type: account.User, Currency: "EUR", Limits: upper,
+	n.must(&ledger.CreateAccount{
+		Meta: ledger.Meta{IdempotencyKey: "create"}, ID: destination, OwnerID: "owner", Type: account.User, Currency: "EUR", Limits: upper,
 	})
 	c := transfer(source, destination, "6.00", "t")
 	r := n.must(c)
@@ -99,16 +100,16 @@ func TestARefusedCommandChangesNothing(t *testing.T) {
 	wrong := int64(7)
 	cases := []struct {
 		name    string
-		command engine.Command
+		command ledger.Command
 		code    domain.Code
 	}{
 		{"too little money", transfer("alice", "bob", "1.00", "a"), domain.InsufficientBalance},
 		{"same account", transfer("alice", "alice", "1.00", "b"), domain.SameAccount},
 		{"unknown source", transfer("nobody", "bob", "1.00", "c"), domain.AccountNotFound},
-		{"unknown account", &engine.TopUp{Meta: engine.Meta{IdempotencyKey: "d"}, AccountID: "nobody", Amount: eur("1"), Currency: "EUR"}, domain.AccountNotFound},
-		{"other currency", &engine.TopUp{Meta: engine.Meta{IdempotencyKey: "e"}, AccountID: "bob", Amount: eur("1"), Currency: "USD"}, domain.CurrencyMismatch},
-		{"other version", &engine.TopUp{Meta: engine.Meta{IdempotencyKey: "f", ExpectedVersion: &wrong}, AccountID: "bob", Amount: eur("1"), Currency: "EUR"}, domain.VersionConflict},
-		{"account exists", &engine.CreateAccount{Meta: engine.Meta{IdempotencyKey: "g"}, ID: "bob", OwnerID: "x", Type: account.User, Currency: "EUR"}, domain.AccountExists},
+		{"unknown account", &ledger.TopUp{Meta: ledger.Meta{IdempotencyKey: "d"}, AccountID: "nobody", Amount: eur("1"), Currency: "EUR"}, domain.AccountNotFound},
+		{"other currency", &ledger.TopUp{Meta: ledger.Meta{IdempotencyKey: "e"}, AccountID: "bob", Amount: eur("1"), Currency: "USD"}, domain.CurrencyMismatch},
+		{"other version", &ledger.TopUp{Meta: ledger.Meta{IdempotencyKey: "f", ExpectedVersion: &wrong}, AccountID: "bob", Amount: eur("1"), Currency: "EUR"}, domain.VersionConflict},
+		{"account exists", &ledger.CreateAccount{Meta: ledger.Meta{IdempotencyKey: "g"}, ID: "bob", OwnerID: "x", Type: account.User, Currency: "EUR"}, domain.AccountExists},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

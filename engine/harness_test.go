@@ -17,6 +17,7 @@ import (
 	"daybook/domain/account"
 	"daybook/domain/money"
 	"daybook/engine"
+	"daybook/engine/ledger"
 	"daybook/engine/store"
 	"daybook/eventstore"
 	"daybook/eventstore/kafka"
@@ -146,35 +147,35 @@ func eur(s string) decimal.Decimal {
 	return d
 }
 
-func create(id string) *engine.CreateAccount {
-	return &engine.CreateAccount{
-		Meta: engine.Meta{IdempotencyKey: "create"}, ID: id, OwnerID: "owner", Type: account.User, Currency: "EUR",
+func create(id string) *ledger.CreateAccount {
+	return &ledger.CreateAccount{
+		Meta: ledger.Meta{IdempotencyKey: "create"}, ID: id, OwnerID: "owner", Type: account.User, Currency: "EUR",
 	}
 }
 
-func topUp(id, amount, key string) *engine.TopUp {
-	return &engine.TopUp{
-		Meta: engine.Meta{IdempotencyKey: key}, AccountID: id, Amount: eur(amount), Currency: "EUR", External: "card",
+func topUp(id, amount, key string) *ledger.TopUp {
+	return &ledger.TopUp{
+		Meta: ledger.Meta{IdempotencyKey: key}, AccountID: id, Amount: eur(amount), Currency: "EUR", External: "card",
 	}
 }
 
-func (n *node) create(id string) engine.Result {
+func (n *node) create(id string) ledger.Result {
 	n.t.Helper()
 	return n.must(create(id))
 }
 
-func (n *node) topUp(id, amount, key string) engine.Result {
+func (n *node) topUp(id, amount, key string) ledger.Result {
 	n.t.Helper()
 	return n.must(topUp(id, amount, key))
 }
 
-func transfer(from, to, amount, key string) *engine.Transfer {
-	return &engine.Transfer{
-		Meta: engine.Meta{IdempotencyKey: key}, FromID: from, ToID: to, Amount: eur(amount), Currency: "EUR",
+func transfer(from, to, amount, key string) *ledger.Transfer {
+	return &ledger.Transfer{
+		Meta: ledger.Meta{IdempotencyKey: key}, FromID: from, ToID: to, Amount: eur(amount), Currency: "EUR",
 	}
 }
 
-func (n *node) must(c engine.Command) engine.Result {
+func (n *node) must(c ledger.Command) ledger.Result {
 	n.t.Helper()
 	r, err := n.execute(c)
 	if err != nil {
@@ -199,7 +200,7 @@ func (n *node) recorded() []eventstore.Recorded {
 }
 
 // execute carries a command out as a client that waits as long as the engine lets it.
-func (n *node) execute(c engine.Command) (engine.Result, error) {
+func (n *node) execute(c ledger.Command) (ledger.Result, error) {
 	return n.engine.Execute(context.Background(), c)
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"daybook/domain"
+	"daybook/engine/ledger"
 	"daybook/engine/store"
 	"daybook/eventstore"
 )
@@ -20,6 +21,9 @@ const (
 	fenceRenewal = time.Hour
 	// fenceTrust is the age after which a fence is not trusted any more, as on a machine that slept.
 	fenceTrust = 3 * time.Hour
+	// expirySweep is how often holds are looked for whose time is over, and maxDue how many are released at once.
+	expirySweep = 250 * time.Millisecond
+	maxDue      = 1024
 	// drainTimeout bounds how long an owner that must stop waits for batches on their way.
 	drainTimeout = 5 * time.Second
 )
@@ -45,23 +49,23 @@ type owner struct {
 	inFlight []*batch
 	acks     chan ack
 	number   uint64
-	// now is the time of the batch being decided, never earlier than any before.
-	now time.Time
+	// due are the holds whose time is over, to be released next.
+	due []string
+	// decider decides on the speculation at the time of the batch being decided.
+	decider ledger.Decider
 	// commandsDone is the next offset of the command topic after all that was decided.
 	commandsDone int64
 	coordinated  *atomic.Int64
 	publish      func([]eventstore.Recorded)
 }
 
-// stepBatch is a run of the command topic.
+// stepBatch is a run of the command topic, or of steps handed over within this node.
 type stepBatch struct {
 	steps []step
-	next  int64
-}
-
-type step struct {
-	command *eventstore.StepCommand
-	offset  int64
+	// next is the offset after the run.
+	next int64
+	// recorded, for steps handed over, is closed once what became of all of them is in the log.
+	recorded chan struct{}
 }
 
 type ack struct {
@@ -75,16 +79,18 @@ type ack struct {
 func (o *owner) run(ctx context.Context) error {
 	renewal := time.NewTicker(fenceRenewal)
 	defer renewal.Stop()
+	sweep := time.NewTicker(expirySweep)
+	defer sweep.Stop()
 	for {
-		if (len(o.carry) > 0 || o.rest != nil) && len(o.inFlight) < maxBatchesInFlight {
+		if (len(o.carry) > 0 || o.rest != nil || len(o.due) > 0) && len(o.inFlight) < maxBatchesInFlight {
 			if err := o.write(nil, nil); err != nil {
 				return err
 			}
 			continue
 		}
-		queue, steps := o.partition.queue, o.steps
+		queue, steps, handed := o.partition.queue, o.steps, o.partition.handed
 		if len(o.inFlight) >= maxBatchesInFlight || (len(o.inFlight) > 0 && !o.worthPipelining()) {
-			queue, steps = nil, nil
+			queue, steps, handed = nil, nil, nil
 		}
 		var err error
 		select {
@@ -94,6 +100,10 @@ func (o *owner) run(ctx context.Context) error {
 			err = o.write(r, nil)
 		case s := <-steps:
 			err = o.write(nil, &s)
+		case s := <-handed:
+			err = o.write(nil, &s)
+		case <-sweep.C:
+			err = o.findDue()
 		case <-renewal.C:
 			err = o.renew(ctx)
 		case <-ctx.Done():
@@ -116,25 +126,24 @@ func (o *owner) write(first *request, steps *stepBatch) error {
 	now := o.engine.cfg.Clock().UTC().Truncate(time.Millisecond)
 	if o.stale(now) {
 		if first != nil {
-			o.carry = append(o.carry, first)
+			o.carry = append(o.carry, unpack(first)...)
 		}
 		return errStale
 	}
 	if now.Before(o.position.LastTime) {
 		now = o.position.LastTime
 	}
-	o.now = now
+	o.decider.Now = now
 	o.number++
-	b := &batch{number: o.number, stored: o.engine.store.NewBatch(o.partition.id), touched: map[string]*cachedAccount{}, lastTime: now}
+	b := newBatch(o.number, o.engine.store.NewBatch(o.partition.id))
+	b.lastTime = now
 	if err := o.gather(b, first, steps); err != nil {
 		// Nothing of this batch was sent: its requests are decided again after the takeover.
 		b.unsent = true
 		o.inFlight = append(o.inFlight, b)
 		return err
 	}
-	for _, target := range b.touched {
-		b.stored.PutAccount(&target.state)
-	}
+	o.spec.put(b)
 	if len(b.messages) == 0 {
 		return o.settleEmpty(b)
 	}
@@ -146,6 +155,9 @@ func (o *owner) write(first *request, steps *stepBatch) error {
 
 // gather decides the given command, then whatever else waits, within the bounds of a batch.
 func (o *owner) gather(b *batch, first *request, steps *stepBatch) error {
+	if err := o.expire(b); err != nil {
+		return err
+	}
 	if o.rest != nil {
 		rest := o.rest
 		o.rest = nil
@@ -166,17 +178,21 @@ func (o *owner) gather(b *batch, first *request, steps *stepBatch) error {
 		}
 	}
 	if first != nil {
-		if err := o.takeRequest(b, first); err != nil {
+		if err := o.takeQueued(b, first); err != nil {
 			return err
 		}
 	}
 	for !b.full() {
 		select {
 		case r := <-o.partition.queue:
-			if err := o.takeRequest(b, r); err != nil {
+			if err := o.takeQueued(b, r); err != nil {
 				return err
 			}
 		case s := <-o.steps:
+			if err := o.takeSteps(b, &s); err != nil {
+				return err
+			}
+		case s := <-o.partition.handed:
 			if err := o.takeSteps(b, &s); err != nil {
 				return err
 			}
@@ -187,32 +203,33 @@ func (o *owner) gather(b *batch, first *request, steps *stepBatch) error {
 	return nil
 }
 
-func (o *owner) takeRequest(b *batch, r *request) error {
-	if !r.take() {
-		return nil
-	}
-	b.requests = append(b.requests, r)
-	return o.decide(b, r)
-}
-
 // takeSteps decides a run of steps, as many as fit the batch; the rest comes first in the next one.
 func (o *owner) takeSteps(b *batch, s *stepBatch) error {
 	for i, next := range s.steps {
 		if b.full() {
-			o.rest = &stepBatch{steps: s.steps[i:], next: s.next}
-			o.commandsDone = next.offset
+			o.rest = &stepBatch{steps: s.steps[i:], next: s.next, recorded: s.recorded}
+			if s.recorded == nil {
+				o.commandsDone = next.offset
+			}
 			return nil
 		}
 		c := next.command
-		err := o.decideStep(b, c)
-		if failed := (errStore{}); errors.As(err, &failed) {
+		events, err := o.decider.Step(c)
+		if err == nil && len(events) > 0 {
+			err = o.record(b, events)
+		}
+		if failed := (ledger.BooksError{}); errors.As(err, &failed) {
 			return err
 		}
 		if err != nil {
 			o.engine.cfg.Logger.Error("a command cannot be recorded and is passed over", "command", c.ID, "error", err)
 		}
 	}
-	o.commandsDone = s.next
+	if s.recorded != nil {
+		b.handed = append(b.handed, s.recorded)
+	} else {
+		o.commandsDone = s.next
+	}
 	return nil
 }
 
@@ -277,6 +294,9 @@ func (o *owner) finish(b *batch) {
 	for _, r := range b.requests {
 		r.answer()
 	}
+	for _, recorded := range b.handed {
+		close(recorded)
+	}
 }
 
 // stale tells whether the brokers may have forgotten the fence. A wall clock that was set is no measure of its age.
@@ -312,9 +332,11 @@ func (o *owner) drain() error {
 	return nil
 }
 
-// abandonAll answers the given requests that nothing was done.
+// abandonAll answers the given requests, and the atomic groups that they lead, that nothing was done.
 func abandonAll(requests []*request, why string) {
-	for _, r := range requests {
-		r.refuse(domain.Refuse(domain.Unavailable, "", "this command did nothing: %s; try again", why))
+	for _, leading := range requests {
+		for _, r := range whole(leading) {
+			r.refuse(domain.Refuse(domain.Unavailable, "", "this command did nothing: %s; try again", why))
+		}
 	}
 }

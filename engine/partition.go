@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"daybook/domain"
 	"daybook/domain/account"
+	"daybook/engine/ledger"
 	"daybook/engine/store"
 	"daybook/eventstore"
 )
@@ -30,6 +30,10 @@ type partition struct {
 	engine *Engine
 	id     int32
 	queue  chan *request
+	// grouped counts the commands that wait in groups.
+	grouped atomic.Int64
+	// handed are steps that this node's coordinators hand over without the detour of the command topic.
+	handed chan stepBatch
 	// owned is true between a takeover and its end.
 	owned atomic.Bool
 
@@ -72,27 +76,6 @@ func (p *partition) mine() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.assigned
-}
-
-// submit queues a request; it is refused at once when the queue is full or the partition is not this node's.
-func (p *partition) submit(r *request) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.stopped {
-		return domain.Refuse(domain.Unavailable, "", "this command did nothing: this node is stopping; try again elsewhere or later")
-	}
-	if !p.assigned {
-		return domain.Refuse(domain.Unavailable, "", "this command did nothing: another node owns this account; try again there or later")
-	}
-	if !p.down.IsZero() && p.engine.cfg.Clock().Sub(p.down) > downPatience {
-		return domain.Refuse(domain.Unavailable, "", "this command did nothing: the log cannot be written at the moment; try again later")
-	}
-	select {
-	case p.queue <- r:
-		return nil
-	default:
-		return domain.Refuse(domain.Overloaded, "", "this command did nothing: too many commands are waiting; try again in a moment")
-	}
 }
 
 // run takes turns as follower and owner until ctx ends.
@@ -243,8 +226,13 @@ func (p *partition) newOwner(ctx context.Context) (*owner, func(), error) {
 	var wg sync.WaitGroup
 	wg.Go(func() { coordinator.run(work) })
 	wg.Go(func() { e.readSteps(work, p.id, p.position.Progress.Commands, steps) })
+	spec := newSpeculation(e.store, p.id)
 	o := &owner{
-		engine: e, partition: p, writer: writer, spec: newSpeculation(e.store, p.id), position: p.position,
+		engine: e, partition: p, writer: writer, spec: spec, position: p.position,
+		decider: ledger.Decider{
+			Books: spec, NewID: e.cfg.NewID, Elsewhere: e.precheckCredit,
+			Here: func(id string) bool { return e.partitionOf(id) == p.id },
+		},
 		renewed: p.ruled, carry: p.carry, steps: steps, acks: make(chan ack, maxBatchesInFlight+1),
 		commandsDone: p.position.Progress.Commands, coordinated: &coordinator.position,
 		publish: func(events []eventstore.Recorded) {
@@ -289,30 +277,28 @@ func (p *partition) apply(chunk eventstore.Chunk) error {
 	if chunk.Next == p.position.Next {
 		return nil
 	}
-	b := p.engine.store.NewBatch(p.id)
+	b := newBatch(1, p.engine.store.NewBatch(p.id))
+	spec := newSpeculation(p.engine.store, p.id)
 	position := p.position
 	position.Next = chunk.Next
 	events := make([]eventstore.Recorded, 0, len(chunk.Messages))
-	states := map[string]*account.State{}
 	for i := range chunk.Messages {
 		e, err := eventstore.Decode(&chunk.Messages[i])
 		if err == nil {
 			err = p.check(&e)
 		}
 		if err != nil {
-			b.Close()
+			b.stored.Close()
 			return &FatalError{err}
 		}
-		if err := p.foldInto(b, states, &e, &position); err != nil {
-			b.Close()
+		if err := p.foldInto(spec, b, &e, &position); err != nil {
+			b.stored.Close()
 			return err
 		}
 		events = append(events, eventstore.Recorded{Event: e, Partition: p.id, Offset: chunk.Messages[i].Offset})
 	}
-	for _, state := range states {
-		b.PutAccount(state)
-	}
-	if err := b.Commit(position); err != nil {
+	spec.put(b)
+	if err := b.stored.Commit(position); err != nil {
 		return err
 	}
 	p.position = position
@@ -323,26 +309,21 @@ func (p *partition) apply(chunk eventstore.Chunk) error {
 	return nil
 }
 
-func (p *partition) foldInto(b *store.Batch, states map[string]*account.State, e *eventstore.Event, position *store.Position) error {
-	data, ok := e.Data.(account.Event)
-	if !ok {
+func (p *partition) foldInto(spec *speculation, b *batch, e *eventstore.Event, position *store.Position) error {
+	if _, ok := e.Data.(account.Event); !ok {
 		return &FatalError{fmt.Errorf("event %s (%s) is in the topic of account events and is none", e.ID, e.Data.EventType())}
 	}
-	state, ok := states[e.AggregateID]
-	if !ok {
-		stored, err := p.engine.store.Account(p.id, e.AggregateID)
-		if err != nil {
-			return err
-		}
-		state = &stored
-		states[e.AggregateID] = state
+	before, err := spec.cached(e.AggregateID)
+	if err != nil {
+		return err
 	}
-	if e.Version != state.Version+1 {
+	if e.Version != before.state.Version+1 {
 		p.engine.cfg.Logger.Error("the log breaks an account's order of versions; run daybook verify",
-			"account", e.AggregateID, "version", e.Version, "after", state.Version)
+			"account", e.AggregateID, "version", e.Version, "after", before.state.Version)
 	}
-	*state = state.Apply(e.AggregateID, data, e.Timestamp)
-	remember(b, e, state)
+	if err := spec.fold(b, e); err != nil {
+		return err
+	}
 	if e.Timestamp.After(position.LastTime) {
 		position.LastTime = e.Timestamp
 	}
@@ -372,7 +353,8 @@ func (p *partition) refuseQueue(why string) {
 	for {
 		select {
 		case r := <-p.queue:
-			abandonAll([]*request{r}, why)
+			p.dequeued(r)
+			abandonAll(unpack(r), why)
 		default:
 			return
 		}

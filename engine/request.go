@@ -1,15 +1,11 @@
 package engine
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"strconv"
 	"sync/atomic"
 
 	"github.com/google/uuid"
 
-	"daybook/domain/money"
-	"daybook/eventstore"
+	"daybook/engine/ledger"
 )
 
 // namespace seeds the ids that are derived rather than drawn.
@@ -26,94 +22,84 @@ const (
 
 // request is a client's command on its way through an owner.
 type request struct {
-	command     Command
-	commandID   string
-	transaction string
-	fingerprint eventstore.Fingerprint
-	state       atomic.Int32
+	ledger.Request
+	// group is what the request was submitted with; nil when by itself.
+	group *group
+	state atomic.Int32
 
 	// result and err are set before done is closed.
-	result Result
+	result ledger.Result
 	err    error
 	done   chan struct{}
 }
 
-func newRequest(c Command, newID func() string) *request {
-	m := c.meta()
-	if create, ok := c.(*CreateAccount); ok && create.ID == "" {
+// group is requests of one partition that are queued together, by their first. An atomic one goes through as one
+// wherever it waits; the others are each by themselves once the group was taken from the queue.
+type group struct {
+	requests []*request
+	atomic   bool
+}
+
+func newRequest(c ledger.Command, newID func() string) *request {
+	m := c.Common()
+	if create, ok := c.(*ledger.CreateAccount); ok && create.ID == "" {
 		create.ID = uuid.NewSHA1(namespace, []byte(m.Actor.ActorID+"\x00"+m.IdempotencyKey)).String()
 	}
 	if m.CorrelationID == "" {
 		m.CorrelationID = newID()
 	}
 	return &request{
-		command: c, commandID: newID(), transaction: newID(), fingerprint: fingerprint(c), done: make(chan struct{}),
+		Request: ledger.Request{Command: c, CommandID: newID(), SubjectID: newID(), Fingerprint: ledger.Fingerprint(c)},
+		done:    make(chan struct{}),
 	}
 }
 
+// flag is the state of the request, which an atomic group has in common.
+func (r *request) flag() *atomic.Int32 {
+	if r.inAtomic() {
+		return &r.group.requests[0].state
+	}
+	return &r.state
+}
+
+func (r *request) inAtomic() bool { return r.group != nil && r.group.atomic }
+
+// leads tells whether the request stands for itself or for its atomic group.
+func (r *request) leads() bool { return !r.inAtomic() || r.group.requests[0] == r }
+
 // take claims the request for deciding; false when its caller has gone.
 func (r *request) take() bool {
-	return r.state.CompareAndSwap(queued, taken) || r.state.Load() == taken
+	return r.flag().CompareAndSwap(queued, taken) || r.flag().Load() == taken
 }
 
 // withdraw gives the request up; true when it was never taken, so that nothing was done.
-func (r *request) withdraw() bool { return r.state.CompareAndSwap(queued, abandoned) }
+func (r *request) withdraw() bool {
+	return r.flag().CompareAndSwap(queued, abandoned) || r.flag().Load() == abandoned
+}
 
 // leave says that nobody waits for a taken request any more: what was not written of it is not decided anew.
-func (r *request) leave() { r.state.CompareAndSwap(taken, left) }
+func (r *request) leave() { r.flag().CompareAndSwap(taken, left) }
 
 func (r *request) answer() { close(r.done) }
 
 func (r *request) refuse(err error) {
-	r.result, r.err = Result{}, err
+	r.result, r.err = ledger.Result{}, err
 	close(r.done)
 }
 
-// fingerprint covers the whole input of a command, so that a key reused with other input is noticed.
-func fingerprint(c Command) eventstore.Fingerprint {
-	b := make([]byte, 0, 256)
-	field := func(s string) {
-		b = binary.AppendUvarint(b, uint64(len(s)))
-		b = append(b, s...)
+// unpack gives what is to be decided of what was queued under one request: each by itself, or an atomic group by its
+// first.
+func unpack(r *request) []*request {
+	if r.group == nil || r.group.atomic {
+		return []*request{r}
 	}
-	version := func(v *int64) {
-		if v == nil {
-			field("")
-			return
-		}
-		field(strconv.FormatInt(*v, 10))
+	return r.group.requests
+}
+
+// whole gives all requests that one which leads stands for.
+func whole(r *request) []*request {
+	if r.inAtomic() {
+		return r.group.requests
 	}
-	switch c := c.(type) {
-	case *CreateAccount:
-		upper := ""
-		if c.Limits.Max.Valid {
-			upper = money.Format(c.Limits.Max.Decimal, c.Currency)
-		}
-		for _, s := range []string{"create", c.ID, c.OwnerID, string(c.Type), string(c.Currency), money.Format(c.Limits.Min, c.Currency), upper} {
-			field(s)
-		}
-	case *TopUp:
-		for _, s := range []string{"topup", c.AccountID, money.Format(c.Amount, c.Currency), string(c.Currency), c.External, c.Reason} {
-			field(s)
-		}
-	case *Transfer:
-		for _, s := range []string{"transfer", c.FromID, c.ToID, money.Format(c.Amount, c.Currency), string(c.Currency), c.Reason} {
-			field(s)
-		}
-	case *ChangeStatus:
-		for _, s := range []string{"status", c.AccountID, string(c.Status), c.Reason} {
-			field(s)
-		}
-	case *ChangeLimits:
-		upper := ""
-		if c.Limits.Max.Valid {
-			upper = c.Limits.Max.Decimal.String()
-		}
-		for _, s := range []string{"limits", c.AccountID, c.Limits.Min.String(), upper, c.Reason} {
-			field(s)
-		}
-	}
-	version(c.meta().ExpectedVersion)
-	sum := sha256.Sum256(b)
-	return eventstore.Fingerprint(sum[:16])
+	return []*request{r}
 }

@@ -3,9 +3,86 @@ package engine
 import (
 	"context"
 	"errors"
+	"time"
 
 	"daybook/eventstore"
 )
+
+const (
+	// handoverBuffer is how many runs of steps wait for an owner of this node.
+	handoverBuffer = 16
+	// handoverPatience bounds how long a coordinator waits for steps that it handed over. It is far beyond what a commit
+	// takes: what is not recorded by then goes the long way, through the command topic.
+	handoverPatience = 2 * time.Second
+)
+
+// step is a transaction's step on its way.
+type step struct {
+	command *eventstore.StepCommand
+	// offset is where it stands in the command topic, if it does.
+	offset int64
+	// at is the time of the event that it follows from.
+	at time.Time
+}
+
+// send gives steps to the accounts' owners. To an owner on this node they are handed over directly; what is not
+// recorded soon, and all others, are written to the command topic. An owner that gets a step both ways carries it out
+// once, so that nothing depends on what became of the first way.
+func (c *coordinator) send(ctx context.Context, steps map[int32][]step) error {
+	handed := map[int32]chan struct{}{}
+	away := map[int32][]step{}
+	for p, all := range steps {
+		if recorded := c.engine.partitions[p].handOver(all); recorded != nil {
+			handed[p] = recorded
+		} else {
+			away[p] = all
+		}
+	}
+	if err := c.sendAway(ctx, away); err != nil {
+		return err
+	}
+	waiting, cancel := context.WithTimeout(ctx, handoverPatience)
+	defer cancel()
+	late := map[int32][]step{}
+	for p, recorded := range handed {
+		select {
+		case <-recorded:
+		case <-waiting.Done():
+			late[p] = steps[p]
+		}
+	}
+	return c.sendAway(ctx, late)
+}
+
+// sendAway writes steps to the command topic.
+func (c *coordinator) sendAway(ctx context.Context, steps map[int32][]step) error {
+	commands := map[int32][]eventstore.Message{}
+	for p, all := range steps {
+		for _, s := range all {
+			m, err := eventstore.EncodeCommand(s.command, s.at)
+			if err != nil {
+				return err
+			}
+			commands[p] = append(commands[p], m)
+		}
+	}
+	return appendAll(ctx, c.commands, commands)
+}
+
+// handOver gives steps to this node's owner of the partition; what it returns is closed once they are recorded. Nil
+// when there is no such owner, or it has more than enough to do.
+func (p *partition) handOver(steps []step) chan struct{} {
+	if !p.owned.Load() {
+		return nil
+	}
+	s := stepBatch{steps: steps, recorded: make(chan struct{})}
+	select {
+	case p.handed <- s:
+		return s.recorded
+	default:
+		return nil
+	}
+}
 
 // readSteps passes the command topic on to the owner until ctx ends.
 func (e *Engine) readSteps(ctx context.Context, partition int32, from int64, to chan<- stepBatch) {
@@ -62,7 +139,7 @@ func (e *Engine) decodeSteps(partition int32, chunk eventstore.Chunk) stepBatch 
 				"offset", chunk.Messages[i].Offset, "error", err)
 			continue
 		}
-		s.steps = append(s.steps, step{c, chunk.Messages[i].Offset})
+		s.steps = append(s.steps, step{command: c, offset: chunk.Messages[i].Offset})
 	}
 	return s
 }

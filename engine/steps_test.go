@@ -5,11 +5,13 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"daybook/domain/transaction"
 	"daybook/engine"
+	"daybook/engine/ledger"
 	"daybook/eventstore"
 	"daybook/internal/testenv"
 )
@@ -100,7 +102,7 @@ func TestACoordinatorThatStopsHalfwayIsContinued(t *testing.T) {
 			n = startNode(t, brokers, dir, all, faulty(f), with(func(c *engine.Config) { c.SettleWait = 50 * time.Millisecond }))
 			n.must(transfer(source, destination, "1.00", "t1"))
 			n.must(create(closed))
-			n.must(&engine.ChangeStatus{Meta: engine.Meta{IdempotencyKey: "close"}, AccountID: closed, Status: "CLOSED"})
+			n.must(&ledger.ChangeStatus{Meta: ledger.Meta{IdempotencyKey: "close"}, AccountID: closed, Status: "CLOSED"})
 			n.stop()
 
 			for _, state := range []string{dir, t.TempDir()} { // With the state it left, and without any.
@@ -147,4 +149,38 @@ func TestOlderLocalStateIsBroughtUpToTheLog(t *testing.T) {
 	if again := n.must(transfer(ids[0], ids[1], "3.00", "t1")); again.Transaction.ID != first.Transaction.ID || again.Account.Version != first.Account.Version {
 		t.Errorf("the key was answered %+v, now %+v", first, again)
 	}
+}
+
+func TestAStepTakesTheShortWayWithinANodeAndTheLongOneWhenItIsLost(t *testing.T) {
+	t.Parallel()
+	brokers := testenv.Embedded(t)
+	source, destination := inPartition(0, "source"), inPartition(1, "destination")
+	var sent atomic.Int64
+	var failing atomic.Bool
+	f := &faultyLog{
+		onSend: func(topic string, _ int32) fault {
+			if topic == eventstore.AccountCommands {
+				sent.Add(1)
+			}
+			return none
+		},
+		onAppend: func(partition int32, _ int, _ []eventstore.Message) fault {
+			if partition == 1 && failing.Swap(false) {
+				return before
+			}
+			return none
+		},
+	}
+	n := startNode(t, brokers, t.TempDir(), all, faulty(f), with(func(c *engine.Config) { c.SettleWait = 20 * time.Second }))
+	n.create(source)
+	n.create(destination)
+	n.topUp(source, "10.00", "k")
+	if r := n.must(transfer(source, destination, "1.00", "t1")); r.Transaction.Status != transaction.Completed || sent.Load() != 0 {
+		t.Fatalf("status %s, %d messages to the command topic", r.Transaction.Status, sent.Load())
+	}
+	failing.Store(true) // The owner drops what it had taken.
+	if r := n.must(transfer(source, destination, "1.00", "t2")); r.Transaction.Status != transaction.Completed || sent.Load() != 1 {
+		t.Fatalf("status %s, %d messages to the command topic", r.Transaction.Status, sent.Load())
+	}
+	soundLog(t, brokers)
 }

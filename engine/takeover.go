@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"daybook/domain"
+	"daybook/engine/ledger"
 	"daybook/eventstore"
 )
 
@@ -104,7 +105,7 @@ func (p *partition) markMet(events []eventstore.Recorded) {
 }
 
 // settlePending answers the pending batches that are in the log, and returns the requests of the others, which did
-// not happen. A batch rests on those before it, so the first one missing ends the row.
+// not happen, atomic groups by their first. A batch rests on those before it, so the first one missing ends the row.
 func (p *partition) settlePending() []*request {
 	var undone []*request
 	lost := false
@@ -116,9 +117,11 @@ func (p *partition) settlePending() []*request {
 			continue
 		}
 		for _, r := range b.requests {
-			r.result, r.err = Result{}, nil
+			r.result, r.err = ledger.Result{}, nil
+			if r.leads() {
+				undone = append(undone, r)
+			}
 		}
-		undone = append(undone, b.requests...)
 	}
 	p.pending, p.awaited = nil, nil
 	return undone

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"daybook/engine/ledger"
 	"daybook/eventstore"
 )
 
@@ -44,8 +45,8 @@ func (w *waiters) notify(events []eventstore.Recorded) {
 		return
 	}
 	for i := range events {
-		id, _, _, ok := legOf(events[i].Data)
-		if !ok {
+		id, _, _ := ledger.LegOf(events[i].Data)
+		if id == "" {
 			continue
 		}
 		w.mu.Lock()

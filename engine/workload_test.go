@@ -11,9 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shopspring/decimal"
+
 	"daybook/domain"
 	"daybook/domain/account"
 	"daybook/engine"
+	"daybook/engine/ledger"
 	"daybook/eventstore"
 	"daybook/internal/audit"
 	"daybook/internal/testenv"
@@ -29,7 +32,13 @@ type workload struct {
 	mu      sync.Mutex
 	answers map[audit.Key]audit.Answer
 	counts  map[domain.Code]int
+	// payments and holds are what later commands can be about.
+	payments []subject
+	holds    []subject
 }
+
+// subject is a payment or a hold, with the account that commands about it address.
+type subject struct{ id, account string }
 
 func newWorkload(t *testing.T, choose func(r *rand.Rand) *node) *workload {
 	t.Helper()
@@ -114,7 +123,7 @@ func (w *workload) one(r *rand.Rand, key string) {
 }
 
 // told notes an answer; true when the client has reason to ask again.
-func (w *workload) told(key audit.Key, result engine.Result, err error) bool {
+func (w *workload) told(key audit.Key, result ledger.Result, err error) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	answer := answerOf(result, err)
@@ -123,6 +132,12 @@ func (w *workload) told(key audit.Key, result engine.Result, err error) bool {
 		code = domain.CodeOf(err)
 	}
 	w.counts[code]++
+	if tx := result.Transaction; tx != nil && tx.Type == account.Payment {
+		w.payments = append(w.payments, subject{tx.ID, tx.To})
+	}
+	if h := result.Hold; h != nil && h.Status == account.HoldActive {
+		w.holds = append(w.holds, subject{h.ID, h.AccountID})
+	}
 	again := code == domain.Unavailable || code == domain.OutcomeUnknown || code == domain.Overloaded
 	if before, ok := w.answers[key]; ok && again && before.Verdict == audit.Unknown {
 		return true // That this attempt did nothing says nothing about the one before.
@@ -131,7 +146,7 @@ func (w *workload) told(key audit.Key, result engine.Result, err error) bool {
 	return again
 }
 
-func answerOf(r engine.Result, err error) audit.Answer {
+func answerOf(r ledger.Result, err error) audit.Answer {
 	switch {
 	case domain.CodeOf(err) == domain.OutcomeUnknown:
 		return audit.Answer{Verdict: audit.Unknown}
@@ -142,53 +157,101 @@ func answerOf(r engine.Result, err error) audit.Answer {
 	if r.Transaction != nil {
 		a.TransactionID = r.Transaction.ID
 	}
+	if r.Hold != nil {
+		a.HoldID = r.Hold.ID
+	}
 	return a
 }
 
 // command draws a command; the function makes it anew for each attempt.
-func (w *workload) command(r *rand.Rand, key string) (id string, command func() engine.Command) {
+func (w *workload) command(r *rand.Rand, key string) (id string, command func() ledger.Command) {
 	id = w.accounts[r.IntN(len(w.accounts))]
-	meta := func() engine.Meta { return engine.Meta{IdempotencyKey: key} }
+	meta := func() ledger.Meta { return ledger.Meta{IdempotencyKey: key} }
 	amount := eur(fmt.Sprintf("%d.%02d", r.IntN(20), 1+r.IntN(99)))
 	switch n := r.IntN(100); {
 	case n < 8:
-		return id, func() engine.Command {
+		return id, func() ledger.Command {
 			c := create(id)
 			c.IdempotencyKey = key
 			return c
 		}
 	case n < 25:
-		return id, func() engine.Command {
-			return &engine.TopUp{Meta: meta(), AccountID: id, Amount: amount, Currency: "EUR", External: "card"}
+		return id, func() ledger.Command {
+			return &ledger.TopUp{Meta: meta(), AccountID: id, Amount: amount, Currency: "EUR", External: "card"}
 		}
 	case n < 28:
 		status := account.Active
 		if r.IntN(3) == 0 {
 			status = account.Suspended
 		}
-		return id, func() engine.Command { return &engine.ChangeStatus{Meta: meta(), AccountID: id, Status: status} }
+		return id, func() ledger.Command { return &ledger.ChangeStatus{Meta: meta(), AccountID: id, Status: status} }
 	case n < 31:
 		var limits account.Limits
 		limits.Max.Decimal, limits.Max.Valid = eur(strconv.Itoa(20+r.IntN(100))), true
-		return id, func() engine.Command { return &engine.ChangeLimits{Meta: meta(), AccountID: id, Limits: limits} }
+		return id, func() ledger.Command { return &ledger.ChangeLimits{Meta: meta(), AccountID: id, Limits: limits} }
 	case n < 34:
 		version := int64(r.IntN(500))
-		return id, func() engine.Command {
+		return id, func() ledger.Command {
 			c := topUp(id, "1.00", key)
 			c.ExpectedVersion = &version
 			return c
 		}
 	}
 	to := w.accounts[r.IntN(len(w.accounts))]
-	return id, func() engine.Command {
-		return &engine.Transfer{Meta: meta(), FromID: id, ToID: to, Amount: amount, Currency: "EUR"}
+	between := func() ledger.Transfer {
+		return ledger.Transfer{Meta: meta(), FromID: id, ToID: to, Amount: amount, Currency: "EUR"}
 	}
+	part := decimal.NullDecimal{Decimal: amount, Valid: r.IntN(3) > 0}
+	switch n := r.IntN(100); {
+	case n < 35:
+		return id, func() ledger.Command { c := between(); return &c }
+	case n < 50:
+		return id, func() ledger.Command { return &ledger.Pay{Transfer: between()} }
+	case n < 58:
+		return id, func() ledger.Command { return withdraw(id, amount.StringFixed(2), key) }
+	case n < 72:
+		expires := time.Now().Add(time.Duration(1+r.IntN(3000)) * time.Millisecond).Truncate(time.Millisecond).UTC()
+		return id, func() ledger.Command {
+			return &ledger.AuthorizeHold{Meta: meta(), AccountID: id, ToID: to, Amount: amount, Currency: "EUR", ExpiresAt: expires}
+		}
+	case n < 84:
+		s := w.subject(r, &w.payments)
+		return s.account, func() ledger.Command { return &ledger.Refund{Meta: meta(), PaymentID: s.id, Amount: part} }
+	case n < 94:
+		s, final := w.subject(r, &w.holds), r.IntN(3) == 0
+		return s.account, func() ledger.Command {
+			return &ledger.CaptureHold{Meta: meta(), HoldID: s.id, Amount: part, Final: final}
+		}
+	default:
+		s := w.subject(r, &w.holds)
+		return s.account, func() ledger.Command { return &ledger.VoidHold{Meta: meta(), HoldID: s.id} }
+	}
+}
+
+// subject draws a payment or a hold, often one of the last.
+func (w *workload) subject(r *rand.Rand, from *[]subject) subject {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(*from) == 0 {
+		return subject{"none", w.accounts[0]}
+	}
+	last := min(len(*from), 1+r.IntN(20))
+	return (*from)[len(*from)-last]
 }
 
 // check audits the log at rest and compares it with what the clients were told and with each node's state.
 func (w *workload) check(t *testing.T, brokers []string, nodes ...*node) {
 	t.Helper()
 	report := soundLog(t, brokers)
+	testenv.Eventually(t, func() error {
+		for id, h := range report.Holds {
+			if h.Status == "ACTIVE" { // All of them expire within seconds.
+				report = soundLog(t, brokers)
+				return fmt.Errorf("hold %s is active", id)
+			}
+		}
+		return nil
+	})
 	for _, problem := range report.Compare(w.answers) {
 		t.Error(problem)
 	}

@@ -97,7 +97,7 @@ func (m *Main) Open(ctx context.Context) (err error) {
 	return nil
 }
 
-// openState opens the local state, which is thrown away when it was folded from another log.
+// openState opens the local state, which is thrown away when it was folded from another log or by another version.
 func openState(dir, logID string, partitions int32, log *slog.Logger) (*store.Store, error) {
 	s, err := store.Open(dir, log)
 	if err != nil {
@@ -106,7 +106,7 @@ func openState(dir, logID string, partitions int32, log *slog.Logger) (*store.St
 	known, err := s.LogID()
 	if err == nil && known != logID {
 		if known != "" {
-			log.Warn("the local state belongs to another log and is folded anew", "directory", dir)
+			log.Warn("the local state belongs to another log, or another version wrote it, and is folded anew", "directory", dir)
 		}
 		for p := range partitions {
 			err = errors.Join(err, s.Reset(p))

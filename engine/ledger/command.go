@@ -1,6 +1,8 @@
-package engine
+package ledger
 
 import (
+	"time"
+
 	"github.com/shopspring/decimal"
 
 	"daybook/domain/account"
@@ -9,11 +11,13 @@ import (
 	"daybook/eventstore"
 )
 
-// Command is what a client asks for: CreateAccount, TopUp, Transfer, ChangeStatus or ChangeLimits.
+// Command is what a client asks for.
 type Command interface {
-	meta() *Meta
-	// address is the account whose owner decides the command and to which its idempotency key belongs.
-	address() string
+	// Common is what every command carries.
+	Common() *Meta
+	// Address is the account whose owner decides the command and to which its idempotency key belongs.
+	Address() string
+	identify(i *identity)
 }
 
 // Meta is what every command carries.
@@ -51,6 +55,17 @@ type TopUp struct {
 	Reason   string
 }
 
+// Withdraw pays money out to the outside.
+type Withdraw struct {
+	Meta
+	AccountID string
+	Amount    decimal.Decimal
+	Currency  money.Currency
+	// External names the outside destination.
+	External string
+	Reason   string
+}
+
 // Transfer moves money between two accounts.
 type Transfer struct {
 	Meta
@@ -59,6 +74,55 @@ type Transfer struct {
 	Amount   decimal.Decimal
 	Currency money.Currency
 	Reason   string
+}
+
+// Pay is a transfer that can be refunded.
+type Pay struct{ Transfer }
+
+// Refund gives a payment back, in whole or in part.
+type Refund struct {
+	Meta
+	PaymentID string
+	// Amount is what is given back; invalid means all that can still be refunded.
+	Amount decimal.NullDecimal
+	Reason string
+	// PayeeID is the account that received the payment and decides. The engine looks it up.
+	PayeeID string
+}
+
+// AuthorizeHold sets an amount aside for a payee.
+type AuthorizeHold struct {
+	Meta
+	AccountID string
+	// ToID is the payee, who alone can receive what is captured.
+	ToID     string
+	Amount   decimal.Decimal
+	Currency money.Currency
+	// ExpiresAt is zero for account.DefaultHoldLife from now.
+	ExpiresAt time.Time
+	Reason    string
+}
+
+// CaptureHold pays a hold, in whole or in part, to its payee.
+type CaptureHold struct {
+	Meta
+	HoldID string
+	// Amount is what is paid; invalid means all that the hold still keeps.
+	Amount decimal.NullDecimal
+	// Final releases what is left after this capture.
+	Final  bool
+	Reason string
+	// AccountID is the account of the hold. The engine looks it up.
+	AccountID string
+}
+
+// VoidHold releases what is left of a hold.
+type VoidHold struct {
+	Meta
+	HoldID string
+	Reason string
+	// AccountID is the account of the hold. The engine looks it up.
+	AccountID string
 }
 
 // ChangeStatus moves an account between statuses.
@@ -83,12 +147,39 @@ type Result struct {
 	Account account.State
 	// Transaction is set for movements of money.
 	Transaction *transaction.State
+	// Hold is set for commands about holds, as it was right after the command.
+	Hold *account.Hold
 }
 
-func (m *Meta) meta() *Meta { return m }
+// Common implements Command.
+func (m *Meta) Common() *Meta { return m }
 
-func (c *CreateAccount) address() string { return c.ID }
-func (c *TopUp) address() string         { return c.AccountID }
-func (c *Transfer) address() string      { return c.FromID }
-func (c *ChangeStatus) address() string  { return c.AccountID }
-func (c *ChangeLimits) address() string  { return c.AccountID }
+// Address implements Command.
+func (c *CreateAccount) Address() string { return c.ID }
+
+// Address implements Command.
+func (c *TopUp) Address() string { return c.AccountID }
+
+// Address implements Command.
+func (c *Withdraw) Address() string { return c.AccountID }
+
+// Address implements Command.
+func (c *Transfer) Address() string { return c.FromID }
+
+// Address implements Command.
+func (c *Refund) Address() string { return c.PayeeID }
+
+// Address implements Command.
+func (c *AuthorizeHold) Address() string { return c.AccountID }
+
+// Address implements Command.
+func (c *CaptureHold) Address() string { return c.AccountID }
+
+// Address implements Command.
+func (c *VoidHold) Address() string { return c.AccountID }
+
+// Address implements Command.
+func (c *ChangeStatus) Address() string { return c.AccountID }
+
+// Address implements Command.
+func (c *ChangeLimits) Address() string { return c.AccountID }

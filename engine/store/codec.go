@@ -10,11 +10,12 @@ import (
 
 	"daybook/domain/account"
 	"daybook/domain/money"
+	"daybook/engine/ledger"
 	"daybook/eventstore"
 )
 
 // format is the first byte of every value. Another one means another program wrote it: the store is rebuilt.
-const format = 1
+const format = 2
 
 var errCorrupt = errors.New("a value is damaged or of another format")
 
@@ -32,6 +33,7 @@ func appendState(b []byte, s *account.State) []byte {
 	b = appendTime(b, s.UpdatedAt)
 	b = appendString(b, string(s.Currency))
 	b = appendDecimal(b, s.Balance)
+	b = appendDecimal(b, s.Held)
 	b = appendDecimal(b, s.Limits.Min)
 	if s.Limits.Max.Valid {
 		b = appendDecimal(append(b, 1), s.Limits.Max.Decimal)
@@ -56,6 +58,7 @@ func decodeState(id string, value []byte) (account.State, error) {
 	s.CreatedAt, s.UpdatedAt = r.time(), r.time()
 	s.Currency = money.Currency(r.string())
 	s.Balance = r.decimal()
+	s.Held = r.decimal()
 	s.Limits.Min = r.decimal()
 	if r.byte() == 1 {
 		s.Limits.Max = decimal.NullDecimal{Decimal: r.decimal(), Valid: true}
@@ -64,27 +67,95 @@ func decodeState(id string, value []byte) (account.State, error) {
 	return s, r.err
 }
 
-func appendOutcome(b []byte, o *Outcome) []byte {
+func appendOutcome(b []byte, o *ledger.Outcome) []byte {
 	b = append(b, format)
 	b = append(b, o.Fingerprint[:]...)
 	b = appendString(b, o.TransactionID)
+	b = appendDecimal(b, o.Amount)
+	if o.Hold == nil {
+		b = appendString(b, "")
+	} else {
+		b = appendString(b, o.Hold.ID)
+		b = appendString(b, string(appendHold(nil, o.Hold)))
+	}
 	return appendState(b, &o.State)
 }
 
-func decodeOutcome(accountID string, value []byte) (Outcome, error) {
+func decodeOutcome(accountID string, value []byte) (ledger.Outcome, error) {
 	r := reader{rest: value}
 	if r.byte() != format {
-		return Outcome{}, errCorrupt
+		return ledger.Outcome{}, errCorrupt
 	}
-	var o Outcome
+	var o ledger.Outcome
 	copy(o.Fingerprint[:], r.bytes(len(o.Fingerprint)))
 	o.TransactionID = r.string()
+	o.Amount = r.decimal()
+	if id := r.string(); id != "" {
+		h, err := decodeHold(id, []byte(r.string()))
+		if err != nil {
+			return ledger.Outcome{}, err
+		}
+		o.Hold = &h
+	}
 	if r.err != nil {
-		return Outcome{}, r.err
+		return ledger.Outcome{}, r.err
 	}
 	state, err := decodeState(accountID, r.rest)
 	o.State = state
 	return o, err
+}
+
+var (
+	holdStatusBytes = map[account.HoldStatus]byte{account.HoldActive: 1, account.HoldCaptured: 2, account.HoldVoided: 3, account.HoldExpired: 4}
+	holdStatuses    = [...]account.HoldStatus{"", account.HoldActive, account.HoldCaptured, account.HoldVoided, account.HoldExpired}
+)
+
+func appendHold(b []byte, h *account.Hold) []byte {
+	b = append(b, format, holdStatusBytes[h.Status])
+	for _, s := range []string{h.AccountID, h.CounterpartyID, string(h.Currency), h.Reason} {
+		b = appendString(b, s)
+	}
+	for _, d := range []decimal.Decimal{h.Amount, h.Captured, h.Released} {
+		b = appendDecimal(b, d)
+	}
+	for _, t := range []time.Time{h.ExpiresAt, h.CreatedAt, h.UpdatedAt} {
+		b = appendTime(b, t)
+	}
+	return b
+}
+
+func decodeHold(id string, value []byte) (account.Hold, error) {
+	r := reader{rest: value}
+	if r.byte() != format {
+		return account.Hold{}, errCorrupt
+	}
+	status := r.byte()
+	if int(status) >= len(holdStatuses) {
+		return account.Hold{}, errCorrupt
+	}
+	h := account.Hold{ID: id, Status: holdStatuses[status]}
+	h.AccountID, h.CounterpartyID, h.Currency, h.Reason = r.string(), r.string(), money.Currency(r.string()), r.string()
+	h.Amount, h.Captured, h.Released = r.decimal(), r.decimal(), r.decimal()
+	h.ExpiresAt, h.CreatedAt, h.UpdatedAt = r.time(), r.time(), r.time()
+	return h, r.err
+}
+
+func appendReceipt(b []byte, r *account.Receipt) []byte {
+	b = append(b, format)
+	for _, s := range []string{r.PayeeID, r.PayerID, string(r.Currency)} {
+		b = appendString(b, s)
+	}
+	return appendDecimal(appendDecimal(b, r.Amount), r.Refunded)
+}
+
+func decodeReceipt(paymentID string, value []byte) (account.Receipt, error) {
+	r := reader{rest: value}
+	if r.byte() != format {
+		return account.Receipt{}, errCorrupt
+	}
+	receipt := account.Receipt{ID: paymentID, PayeeID: r.string(), PayerID: r.string(), Currency: money.Currency(r.string())}
+	receipt.Amount, receipt.Refunded = r.decimal(), r.decimal()
+	return receipt, r.err
 }
 
 func appendPosition(b []byte, p *Position) []byte {

@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/bloom"
 
 	"daybook/domain/account"
+	"daybook/engine/ledger"
 	"daybook/eventstore"
 )
 
@@ -36,28 +37,14 @@ type Position struct {
 	Progress eventstore.Progress
 }
 
-// Outcome is what an idempotency key is remembered by: enough to give the same answer again.
-type Outcome struct {
-	Fingerprint   eventstore.Fingerprint
-	TransactionID string
-	// State is the account right after the command.
-	State account.State
+// OutcomeKey is an account's idempotency key.
+type OutcomeKey struct{ AccountID, Key string }
+
+// LegKey is one leg of a transaction on an account.
+type LegKey struct {
+	AccountID, TransactionID string
+	Kind                     ledger.LegKind
 }
-
-// Leg is what became of one leg of a transaction on one account.
-type Leg struct {
-	// RefusalCode is set when the credit was refused.
-	RefusalCode string
-}
-
-// LegKind distinguishes the legs an account can have in one transaction.
-type LegKind byte
-
-// The kinds of leg that arrive as commands, and may arrive again.
-const (
-	LegCredit   LegKind = 'c'
-	LegReversal LegKind = 'r'
-)
 
 // Open opens or creates the store in a directory.
 //
@@ -115,23 +102,60 @@ func (s *Store) Account(partition int32, id string) (account.State, error) {
 }
 
 // Outcome returns what an account's idempotency key led to.
-func (s *Store) Outcome(partition int32, accountID, idempotencyKey string) (Outcome, bool, error) {
-	var outcome Outcome
-	found, err := s.get(key(partition, 'i', accountID, idempotencyKey), func(value []byte) (err error) {
-		outcome, err = decodeOutcome(accountID, value)
+func (s *Store) Outcome(partition int32, k OutcomeKey) (ledger.Outcome, bool, error) {
+	var outcome ledger.Outcome
+	found, err := s.get(k.in(partition), func(value []byte) (err error) {
+		outcome, err = decodeOutcome(k.AccountID, value)
 		return err
 	})
 	return outcome, found, err
 }
 
 // Leg returns what became of a leg of a transaction on an account.
-func (s *Store) Leg(partition int32, accountID, transactionID string, kind LegKind) (Leg, bool, error) {
-	var leg Leg
-	found, err := s.get(key(partition, 't', accountID, transactionID, string(rune(kind))), func(value []byte) error {
+func (s *Store) Leg(partition int32, k LegKey) (ledger.Leg, bool, error) {
+	var leg ledger.Leg
+	found, err := s.get(k.in(partition), func(value []byte) error {
 		leg.RefusalCode = string(value)
 		return nil
 	})
 	return leg, found, err
+}
+
+// Hold returns a hold; its zero value when nothing is known of it.
+func (s *Store) Hold(partition int32, id string) (account.Hold, error) {
+	var h account.Hold
+	_, err := s.get(key(partition, 'h', id), func(value []byte) (err error) {
+		h, err = decodeHold(id, value)
+		return err
+	})
+	return h, err
+}
+
+// DueHolds returns the ids of at most so many active holds whose time is over, the oldest first.
+func (s *Store) DueHolds(partition int32, now time.Time, most int) (ids []string, err error) {
+	from := key(partition, 'x')
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: appendMoment(key(partition, 'x'), now.Add(time.Millisecond))})
+	if err != nil {
+		return nil, fmt.Errorf("reading the state store: %w", err)
+	}
+	for ok := it.First(); ok && len(ids) < most; ok = it.Next() {
+		id := it.Key()[len(from)+8:]
+		ids = append(ids, string(id[:len(id)-1]))
+	}
+	if err := it.Close(); err != nil {
+		return nil, fmt.Errorf("reading the state store: %w", err)
+	}
+	return ids, nil
+}
+
+// Receipt returns what is remembered of a received payment; its zero value when nothing is.
+func (s *Store) Receipt(partition int32, paymentID string) (account.Receipt, error) {
+	var r account.Receipt
+	_, err := s.get(key(partition, 'r', paymentID), func(value []byte) (err error) {
+		r, err = decodeReceipt(paymentID, value)
+		return err
+	})
+	return r, err
 }
 
 // Position returns how far a partition's state has come; the zero Position when nothing is stored.
@@ -164,11 +188,15 @@ func (s *Store) SetCoordinated(partition int32, offset int64) error {
 	return s.db.Set(key(partition, 'o'), binary.AppendVarint(nil, offset), pebble.NoSync)
 }
 
-// LogID returns the identity of the log that the store belongs to, empty when the store is new.
+// LogID returns the identity of the log that the store was folded from, empty when the store is new. One that another
+// version of the program wrote is of no known log.
 func (s *Store) LogID() (string, error) {
 	var id string
 	_, err := s.get([]byte("log"), func(value []byte) error {
-		id = string(value)
+		id = "unknown"
+		if len(value) > 0 && value[0] == format {
+			id = string(value[1:])
+		}
 		return nil
 	})
 	return id, err
@@ -176,7 +204,7 @@ func (s *Store) LogID() (string, error) {
 
 // SetLogID records the identity that LogID returns.
 func (s *Store) SetLogID(id string) error {
-	return s.db.Set([]byte("log"), []byte(id), pebble.NoSync)
+	return s.db.Set([]byte("log"), append([]byte{format}, id...), pebble.NoSync)
 }
 
 // Reset forgets all there is about a partition.
@@ -216,13 +244,32 @@ func (b *Batch) PutAccount(state *account.State) {
 }
 
 // PutOutcome records what an idempotency key led to.
-func (b *Batch) PutOutcome(accountID, idempotencyKey string, o *Outcome) {
-	b.put(key(b.partition, 'i', accountID, idempotencyKey), appendOutcome(nil, o))
+func (b *Batch) PutOutcome(k OutcomeKey, o *ledger.Outcome) {
+	b.put(k.in(b.partition), appendOutcome(nil, o))
 }
 
 // PutLeg records what became of a leg.
-func (b *Batch) PutLeg(accountID, transactionID string, kind LegKind, leg Leg) {
-	b.put(key(b.partition, 't', accountID, transactionID, string(rune(kind))), []byte(leg.RefusalCode))
+func (b *Batch) PutLeg(k LegKey, leg ledger.Leg) {
+	b.put(k.in(b.partition), []byte(leg.RefusalCode))
+}
+
+// PutHold records a hold and, while it is active, when its time is over.
+func (b *Batch) PutHold(h account.Hold) {
+	b.put(key(b.partition, 'h', h.ID), appendHold(nil, &h))
+	due := append(append(appendMoment(key(b.partition, 'x'), h.ExpiresAt), h.ID...), 0)
+	if h.Status == account.HoldActive {
+		b.put(due, nil)
+		return
+	}
+	// Only a closed batch fails here, which is a mistake in this program.
+	if err := b.batch.Delete(due, nil); err != nil {
+		panic(err)
+	}
+}
+
+// PutReceipt records what is remembered of a received payment.
+func (b *Batch) PutReceipt(r account.Receipt) {
+	b.put(key(b.partition, 'r', r.ID), appendReceipt(nil, &r))
 }
 
 // Commit writes the batch and the position it leads to, together.
@@ -242,6 +289,17 @@ func (b *Batch) put(k, value []byte) {
 	if err := b.batch.Set(k, value, nil); err != nil {
 		panic(err)
 	}
+}
+
+func (k OutcomeKey) in(partition int32) []byte { return key(partition, 'i', k.AccountID, k.Key) }
+
+func (k LegKey) in(partition int32) []byte {
+	return key(partition, 't', k.AccountID, k.TransactionID, string(rune(k.Kind)))
+}
+
+// appendMoment appends a moment so that keys are in the order of time.
+func appendMoment(k []byte, t time.Time) []byte {
+	return binary.BigEndian.AppendUint64(k, uint64(t.UnixMilli()))
 }
 
 func prefix(partition int32) []byte {

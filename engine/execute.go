@@ -1,0 +1,192 @@
+package engine
+
+import (
+	"context"
+
+	"daybook/domain"
+	"daybook/domain/account"
+	"daybook/domain/transaction"
+	"daybook/engine/ledger"
+)
+
+// Execute carries out a command and waits for its answer. An error is a *domain.Refusal; nothing was changed unless
+// its code is OUTCOME_UNKNOWN.
+func (e *Engine) Execute(ctx context.Context, c ledger.Command) (ledger.Result, error) {
+	if err := e.admit(); err != nil {
+		return ledger.Result{}, err
+	}
+	if err := e.locate(c); err != nil {
+		return ledger.Result{}, err
+	}
+	r := newRequest(c, e.cfg.NewID)
+	waiting, cancel := context.WithTimeout(ctx, e.cfg.CommandTimeout)
+	defer cancel()
+	if err := e.partitions[e.partitionOf(c.Address())].submit(r); err != nil {
+		return ledger.Result{}, err
+	}
+	if err := e.await(waiting, r); err != nil {
+		return ledger.Result{}, err
+	}
+	if r.err != nil {
+		return ledger.Result{}, publicError(r.err)
+	}
+	if tx := r.result.Transaction; tx != nil && tx.Status == transaction.Pending {
+		e.awaitSettled(waiting, tx)
+	}
+	return r.result, nil
+}
+
+// Answer is what became of one command of a batch.
+type Answer struct {
+	Result ledger.Result
+	// Err is a *domain.Refusal; nothing was changed by the command unless its code is OUTCOME_UNKNOWN.
+	Err error
+}
+
+// ExecuteBatch carries out commands and waits for their answers, which come in the order of the commands. Those that
+// address accounts of one partition are decided in their order and share a commit, as far as it takes them; nothing
+// orders the partitions among one another. A movement whose other side lives in another partition is answered PENDING.
+//
+// With atomic set, all are carried out or none: BATCH_SPANS_PARTITIONS when more than one partition would take part,
+// BATCH_ABORTED for those that would have been carried out but for another.
+func (e *Engine) ExecuteBatch(ctx context.Context, commands []ledger.Command, atomic bool) []Answer {
+	answers := make([]Answer, len(commands))
+	requests := make([]*request, len(commands))
+	err := e.admit()
+	refused := false
+	for i, c := range commands {
+		if answers[i].Err = err; err == nil {
+			answers[i].Err = e.locate(c)
+		}
+		if answers[i].Err == nil {
+			requests[i] = newRequest(c, e.cfg.NewID)
+		}
+		refused = refused || answers[i].Err != nil
+	}
+	if atomic && !refused {
+		refused = e.spans(requests, answers)
+	}
+	if atomic && refused {
+		return abort(answers)
+	}
+	waiting, cancel := context.WithTimeout(ctx, e.cfg.CommandTimeout)
+	defer cancel()
+	e.submitGroups(requests, answers, atomic)
+	for i, r := range requests {
+		if r == nil || answers[i].Err != nil {
+			continue
+		}
+		if answers[i].Err = e.await(waiting, r); answers[i].Err != nil {
+			continue
+		}
+		if r.err != nil {
+			answers[i].Err = publicError(r.err)
+			continue
+		}
+		answers[i].Result = r.result
+		if tx := r.result.Transaction; tx != nil && tx.Status == transaction.Pending {
+			e.bringUpToDate(answers[i].Result.Transaction)
+		}
+	}
+	return answers
+}
+
+func (e *Engine) admit() error {
+	if e.cfg.Admit == nil {
+		return nil
+	}
+	if err := e.cfg.Admit(); err != nil {
+		return domain.Refuse(domain.Unavailable, "", "this command did nothing: %s", err)
+	}
+	return nil
+}
+
+// spans refuses the commands that address another partition than the first.
+func (e *Engine) spans(requests []*request, answers []Answer) bool {
+	spans := false
+	for i, r := range requests {
+		if e.partitionOf(r.Command.Address()) != e.partitionOf(requests[0].Command.Address()) {
+			spans = true
+			answers[i].Err = domain.Refuse(domain.BatchSpansPartitions, "",
+				"this account lives in another partition than that of the batch's first command, so the batch cannot be atomic; send them apart")
+		}
+	}
+	return spans
+}
+
+// abort gives all commands that nothing else stands against the answer of an aborted batch.
+func abort(answers []Answer) []Answer {
+	for i := range answers {
+		if answers[i].Err == nil {
+			answers[i].Err = aborted()
+		}
+	}
+	return answers
+}
+
+// submitGroups queues the requests, those of one partition together. What cannot be queued is answered.
+func (e *Engine) submitGroups(requests []*request, answers []Answer, atomic bool) {
+	groups := make([][]int, e.cfg.Partitions)
+	for i, r := range requests {
+		if r != nil {
+			p := e.partitionOf(r.Command.Address())
+			groups[p] = append(groups[p], i)
+		}
+	}
+	for p, members := range groups {
+		if len(members) == 0 {
+			continue
+		}
+		g := &group{atomic: atomic}
+		for _, i := range members {
+			requests[i].group = g
+			g.requests = append(g.requests, requests[i])
+		}
+		if err := e.partitions[p].submit(g.requests[0]); err != nil {
+			for _, i := range members {
+				answers[i].Err = err
+			}
+		}
+	}
+}
+
+// locate finds the account that a command about a payment or a hold addresses, as far as this node has followed the
+// log. Refusals: TRANSACTION_NOT_FOUND, HOLD_NOT_FOUND.
+func (e *Engine) locate(c ledger.Command) error {
+	switch c := c.(type) {
+	case *ledger.Refund:
+		for p := range e.cfg.Partitions {
+			r, err := e.store.Receipt(p, c.PaymentID)
+			if err != nil {
+				return publicError(err)
+			}
+			if r.Exists() {
+				c.PayeeID = r.PayeeID
+				return nil
+			}
+		}
+		return account.PaymentNotFound()
+	case *ledger.CaptureHold:
+		h, err := e.hold(c.HoldID)
+		c.AccountID = h.AccountID
+		return err
+	case *ledger.VoidHold:
+		h, err := e.hold(c.HoldID)
+		c.AccountID = h.AccountID
+		return err
+	}
+	return nil
+}
+
+func (e *Engine) hold(id string) (account.Hold, error) {
+	for p := range e.cfg.Partitions {
+		h, err := e.store.Hold(p, id)
+		if err != nil {
+			return h, publicError(err)
+		}
+		if h.Exists() {
+			return h, nil
+		}
+	}
+	return account.Hold{}, account.HoldNotFound()
+}

@@ -1,0 +1,123 @@
+package engine
+
+import (
+	"errors"
+
+	"daybook/domain"
+	"daybook/engine/ledger"
+)
+
+// takeQueued decides what was queued under one request. What of a group does not fit the batch comes first in the next.
+func (o *owner) takeQueued(b *batch, r *request) error {
+	o.partition.dequeued(r)
+	if r.group == nil || r.group.atomic {
+		return o.takeRequest(b, r)
+	}
+	limit := b.bytes + maxGroupBytes
+	for i, member := range r.group.requests {
+		if b.bytes >= limit || len(b.requests)+len(b.events) >= maxBatchCommands {
+			rest := r.group.requests[i:]
+			o.carry = append(rest[:len(rest):len(rest)], o.carry...)
+			return nil
+		}
+		if err := o.takeRequest(b, member); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeRequest decides one request, or the atomic group that it leads.
+func (o *owner) takeRequest(b *batch, r *request) error {
+	if !r.take() {
+		return nil
+	}
+	if r.inAtomic() {
+		return o.decideTogether(b, r.group.requests)
+	}
+	b.requests = append(b.requests, r)
+	err := o.decide(b, r)
+	if err == nil {
+		return nil
+	}
+	return o.refuse(r, err)
+}
+
+// decide decides one client command on top of everything decided before it, and sets the request's answer.
+func (o *owner) decide(b *batch, r *request) error {
+	d, err := o.decider.Command(&r.Request)
+	if err == nil && len(d.Events) > 0 {
+		err = o.record(b, d.Events)
+	}
+	if err == nil {
+		r.result, r.err = d.Result, nil
+	}
+	return err
+}
+
+// refuse keeps a refusal as the answer, which becomes definite when the batch is settled, and passes failing books on.
+func (o *owner) refuse(r *request, err error) error {
+	if failed := (ledger.BooksError{}); errors.As(err, &failed) {
+		return failed
+	}
+	r.err = err
+	return nil
+}
+
+// decideTogether decides all requests or, when one is refused, none.
+func (o *owner) decideTogether(b *batch, requests []*request) error {
+	b.requests = append(b.requests, requests...)
+	mark, end := *b, o.spec.try()
+	o.decider.Atomic = true
+	defer func() { o.decider.Atomic = false }()
+	for i, r := range requests {
+		err := o.decide(b, r)
+		if err == nil && b.bytes-mark.bytes > maxGroupBytes {
+			err = domain.Refuse(domain.BadUserInput, "", "the atomic batch makes more than %d bytes of events; send fewer commands", maxGroupBytes)
+		}
+		if err == nil {
+			continue
+		}
+		end(true)
+		b.cut(mark)
+		for _, other := range requests {
+			other.result, other.err = ledger.Result{}, aborted()
+		}
+		return o.refuse(requests[i], err)
+	}
+	end(false)
+	return nil
+}
+
+func aborted() error {
+	return domain.Refuse(domain.BatchAborted, "", "this command did nothing: another command of its atomic batch was refused; correct that one and send the batch again")
+}
+
+// findDue looks for holds whose time is over.
+func (o *owner) findDue() error {
+	if len(o.inFlight) > 0 {
+		return nil // What is on its way may be about the same ones; the next sweep finds what is left.
+	}
+	due, err := o.engine.store.DueHolds(o.partition.id, o.engine.cfg.Clock(), maxDue)
+	o.due = due
+	return err
+}
+
+// expire releases the due holds.
+func (o *owner) expire(b *batch) error {
+	due := o.due
+	o.due = nil
+	for _, id := range due {
+		events, err := o.decider.Expire(id)
+		if err != nil {
+			return err
+		}
+		if len(events) == 0 {
+			continue
+		}
+		if err := o.record(b, events); err != nil {
+			return err
+		}
+	}
+	return nil
+}
