@@ -31,6 +31,9 @@ type books struct {
 	held map[string]holding
 	// The sums of balances, and of what came from outside or is in transit, by currency. Together they are zero.
 	balances, outside, transit map[money.Currency]decimal.Decimal
+	holds                      map[string]*holdBook
+	refunds                    map[string]*refundBook
+	ledgers                    []*ledgerBook
 
 	ids          map[uint64]struct{}
 	uncheckedIDs int64
@@ -59,11 +62,16 @@ type holding struct {
 }
 
 func newBooks(partitions int32) *books {
-	return &books{
+	b := &books{
 		partitions: partitions, accounts: map[string]*accountBook{}, held: map[string]holding{}, ids: map[uint64]struct{}{},
 		balances: map[money.Currency]decimal.Decimal{}, outside: map[money.Currency]decimal.Decimal{},
 		transit: map[money.Currency]decimal.Decimal{}, seed: maphash.MakeSeed(),
+		holds: map[string]*holdBook{}, refunds: map[string]*refundBook{},
 	}
+	for p := range partitions {
+		b.ledgers = append(b.ledgers, &ledgerBook{sums: newBucketSums(p), digests: map[int64]uint64{}})
+	}
+	return b
 }
 
 // post folds the next event of its partition.
@@ -78,7 +86,8 @@ func (b *books) post(e *eventstore.Recorded) error {
 		b.differ(Difference{Subject: a.state.ID, Partition: e.Partition, Offset: e.Offset, Message: fmt.Sprintf(format, args...)})
 	}
 	b.checkEnvelope(a, e, complain)
-	if change, ok := e.Data.(*account.BalanceChanged); ok {
+	change, ok := e.Data.(*account.BalanceChanged)
+	if ok {
 		checkChange(&a.state, change, complain)
 		b.move(change)
 	}
@@ -88,6 +97,11 @@ func (b *books) post(e *eventstore.Recorded) error {
 	before := a.state.Balance
 	apply(&a.state, e)
 	a.events++
+	b.postHold(a, e, complain)
+	if ok {
+		b.postRefund(e, change)
+		b.ledgers[e.Partition].post(b, e, a.state.Type, change)
+	}
 	if a.state.Exists() {
 		add(b.balances, a.state.Currency, a.state.Balance.Sub(before))
 	}
@@ -142,9 +156,13 @@ func checkChange(s *account.State, c *account.BalanceChanged, complain func(stri
 	if !c.ChangeAmount.IsPositive() {
 		complain("a change has the amount %s", c.ChangeAmount)
 	}
+	available := c.NewBalance.Sub(s.Held)
+	if c.HoldID != "" { // A capture takes what was held.
+		available = available.Add(c.ChangeAmount)
+	}
 	switch {
-	case c.ChangeType == account.Debit && c.NewBalance.LessThan(s.Limits.Min):
-		complain("a debit leads to %s, below the lower limit %s", c.NewBalance, s.Limits.Min)
+	case c.ChangeType == account.Debit && available.LessThan(s.Limits.Min):
+		complain("a debit leaves %s available, below the lower limit %s", available, s.Limits.Min)
 	case c.ChangeType == account.Credit && !c.Reversal && c.NewBalance.GreaterThan(s.Limits.Upper(s.Currency)):
 		complain("a credit leads to %s, above the upper limit %s", c.NewBalance, s.Limits.Upper(s.Currency))
 	}
@@ -228,6 +246,15 @@ func (b *books) digest(e *eventstore.Recorded, balance string) (uint64, error) {
 	b.scratch = strconv.AppendInt(append(b.scratch, '/'), e.Offset, 10)
 	b.scratch = append(append(b.scratch, '/'), balance...)
 	return maphash.Bytes(b.seed, b.scratch), nil
+}
+
+// rowSum is a digest of some of a row's columns.
+func (b *books) rowSum(row rowSource, from, to int) uint64 {
+	b.scratch = b.scratch[:0]
+	for column := from; column < to; column++ {
+		b.scratch = append(append(b.scratch, row.value(0, column).show()...), ',')
+	}
+	return maphash.Bytes(b.seed, b.scratch)
 }
 
 func add(sums map[money.Currency]decimal.Decimal, c money.Currency, amount decimal.Decimal) {

@@ -3,7 +3,6 @@ package projector
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
@@ -34,6 +33,10 @@ type ledger struct {
 	// transactions as their events tell, and the changes of each account.
 	transactions map[string]transaction.State
 	changes      map[string][]Change
+	events       map[string][]EventRecord
+	holds        map[string]account.Hold
+	receipts     map[string]account.Receipt
+	origins      map[string]eventstore.Event
 	unwritten    map[place][]eventstore.Message
 	offsets      map[place]int64
 	// alter, when set, changes an account event before it is written, or drops it by returning false.
@@ -53,7 +56,8 @@ func newLedger(t testing.TB) *ledger {
 	}
 	return &ledger{
 		t: t, client: client, now: start, accounts: map[string]account.State{}, transactions: map[string]transaction.State{},
-		changes: map[string][]Change{}, unwritten: map[place][]eventstore.Message{}, offsets: map[place]int64{},
+		changes: map[string][]Change{}, events: map[string][]EventRecord{}, holds: map[string]account.Hold{},
+		receipts: map[string]account.Receipt{}, origins: map[string]eventstore.Event{}, unwritten: map[place][]eventstore.Message{}, offsets: map[place]int64{},
 	}
 }
 
@@ -62,31 +66,59 @@ func (l *ledger) record(id string, data account.Event) {
 	l.t.Helper()
 	before := l.accounts[id]
 	e := eventstore.Event{
-		ID: ids.New(), AggregateID: id, Version: before.Version + 1, Timestamp: l.now, CorrelationID: "request-1", CausationID: ids.New(),
-		Metadata: eventstore.Metadata{ActorID: "user_\"1\\", ActorType: "api"}, Data: data,
+		ID: ids.New(), AggregateID: id, Version: before.Version + 1, Timestamp: l.now, CausationID: ids.New(),
+		CorrelationID: "request-" + transactionOf(data), Metadata: eventstore.Metadata{ActorID: "user_\"1\\", ActorType: "api"}, Data: data,
 	}
 	l.accounts[id] = before.Apply(id, data, l.now)
 	at := eventstore.PartitionOf(id, partitions)
+	l.remember(e, at)
 	if l.alter == nil || l.alter(&e) {
 		l.put(eventstore.AccountEvents, at, &e)
 	}
 	samePartition := false
 	if c, ok := data.(*account.BalanceChanged); ok {
-		l.changes[id] = append(l.changes[id], Change{AccountID: id, Version: e.Version, Timestamp: l.now, BalanceChanged: *c})
 		samePartition = eventstore.PartitionOf(c.CounterpartyID, partitions) == at
 	}
 	derived, _ := transaction.React(id, data, samePartition)
 	for i := range derived {
-		l.recordTransaction(transactionOf(data), &derived[i])
+		l.recordTransaction(transactionOf(data), &derived[i], &e)
 	}
 }
 
-func (l *ledger) recordTransaction(id string, data *transaction.Event) {
+// remember takes down what the read model has to tell of an event. Its offset is not known to be right when the log
+// repeats or lacks events.
+func (l *ledger) remember(e eventstore.Event, partition int32) {
+	id, data := e.AggregateID, e.Data.(account.Event)
+	if c, ok := data.(*account.BalanceChanged); ok {
+		l.changes[id] = append(l.changes[id], Change{AccountID: id, Version: e.Version, Timestamp: l.now, BalanceChanged: *c})
+	}
+	record := EventRecord{Recorded: eventstore.Recorded{Event: e, Partition: partition}}
+	at := place{eventstore.AccountEvents, partition}
+	record.Offset = l.offsets[at] + int64(len(l.unwritten[at]))
+	if s := l.accounts[id]; s.Exists() {
+		record.Balance = decimal.NewNullDecimal(s.Balance)
+	}
+	l.events[id] = append(l.events[id], record)
+	if hold := account.HoldOf(data); hold != "" {
+		l.holds[hold] = l.holds[hold].Apply(id, data, l.now)
+	}
+	if payment := account.ReceiptOf(data); payment != "" {
+		l.receipts[payment] = l.receipts[payment].Apply(id, data)
+	}
+}
+
+// recordTransaction adds a transaction's next event, which takes its context from the cause.
+func (l *ledger) recordTransaction(id string, data *transaction.Event, cause *eventstore.Event) {
 	l.t.Helper()
+	e := eventstore.Event{
+		ID: ids.New(), AggregateID: id, Version: data.Version(), Timestamp: l.now, CorrelationID: cause.CorrelationID, CausationID: cause.ID,
+		Metadata: cause.Metadata, Data: data,
+	}
+	if _, known := l.transactions[id]; !known {
+		l.origins[id] = e
+	}
 	l.transactions[id] = l.transactions[id].Apply(id, data, l.now)
-	l.put(eventstore.TransactionEvents, eventstore.PartitionOf(id, partitions), &eventstore.Event{
-		ID: ids.New(), AggregateID: id, Version: data.Version(), Timestamp: l.now, CorrelationID: "request-1", Data: data,
-	})
+	l.put(eventstore.TransactionEvents, eventstore.PartitionOf(id, partitions), &e)
 }
 
 func transactionOf(data account.Event) string {
@@ -94,6 +126,8 @@ func transactionOf(data account.Event) string {
 	case *account.BalanceChanged:
 		return d.TransactionID
 	case *account.CreditRefused:
+		return d.TransactionID
+	case *account.HoldReleased:
 		return d.TransactionID
 	default:
 		return ""
@@ -172,46 +206,6 @@ func (l *ledger) refuse(from, to, amount string) {
 		Reason: "Rent", Code: domain.AccountNotFound,
 	})
 	l.record(from, account.DecideReversal(l.accounts[from], movement(amount, account.Transfer, to, id), domain.AccountNotFound))
-}
-
-func movement(amount string, kind account.MovementType, counterparty, id string) account.Movement {
-	return account.Movement{
-		Amount: eur(amount), Currency: "EUR", TransactionID: id, TransactionType: kind, CounterpartyID: counterparty,
-		Reason: "tab\t, \"quotes\", back\\slash, {brace}, 'apostrophe' ?0 and ünïcode",
-	}
-}
-
-// history records a random history of n steps, the same for the same seed, and writes it.
-func (l *ledger) history(seed uint64, n int) {
-	l.t.Helper()
-	random := rand.New(rand.NewPCG(seed, 0))
-	const count = 40
-	name := func() string { return fmt.Sprintf("account-%d", random.IntN(count)) }
-	for i := range count {
-		if id := fmt.Sprintf("account-%d", i); !l.accounts[id].Exists() {
-			l.create(id)
-		}
-	}
-	for range n {
-		l.now = l.now.Add(time.Duration(random.IntN(3)) * time.Millisecond)
-		id, amount := name(), fmt.Sprintf("%d.%02d", random.IntN(50), 1+random.IntN(99))
-		switch kind := random.IntN(20); {
-		case kind < 8:
-			l.topUp(id, amount)
-		case kind < 16:
-			if to := name(); to != id {
-				l.transfer(id, to, amount)
-			}
-		case kind < 18:
-			l.refuse(id, fmt.Sprintf("nobody-%d", random.IntN(5)), amount)
-		case kind < 19:
-			l.record(id, &account.StatusChanged{PreviousStatus: account.Active, NewStatus: account.Active, Reason: "looked at"})
-		default:
-			limits := account.Limits{Min: eur("0"), Max: decimal.NewNullDecimal(decimal.New(100_000_000+random.Int64N(99), -2))}
-			l.record(id, &account.LimitsChanged{Currency: "EUR", PreviousLimits: l.accounts[id].Limits, NewLimits: limits, Reason: "new"})
-		}
-	}
-	l.write()
 }
 
 func eur(s string) decimal.Decimal {
@@ -313,7 +307,24 @@ func (l *ledger) mustEqualFold(m *ReadModel) {
 			l.t.Fatal(err)
 		}
 		mustShowAlike(l.t, "transaction "+id, got, want)
+		record, err := m.TransactionRecord(ctx, id)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		mustShowAlike(l.t, "the record of transaction "+id, record, l.recordOf(id))
 	}
+	for id, want := range l.holds {
+		got, err := m.Hold(ctx, id)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		mustShowAlike(l.t, "hold "+id, got, want)
+	}
+}
+
+func (l *ledger) recordOf(id string) TransactionRecord {
+	began := l.origins[id]
+	return TransactionRecord{State: l.transactions[id], CorrelationID: began.CorrelationID, CausationID: began.CausationID, Actor: began.Metadata}
 }
 
 // mustShowAlike compares what is printed: equal decimals are not always deeply equal.

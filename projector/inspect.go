@@ -52,6 +52,9 @@ func (m *ReadModel) inspect(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading the log's id: %w", err)
 	}
+	if m.cfg.LogID == "" {
+		return nil
+	}
 	return m.checkOwner(owner)
 }
 

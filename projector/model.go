@@ -16,7 +16,8 @@ type Config struct {
 	URL string
 	// ReadOnly opens the read model as it is: nothing is created, brought up to date or bound to the log.
 	ReadOnly bool
-	// LogID identifies the log that is projected. A database that belongs to another log is refused.
+	// LogID identifies the log that is projected. A database that belongs to another log is refused. With ReadOnly it may
+	// be empty: whose log it is does not matter then.
 	LogID string
 	// Clock tells the time, for the record of migrations.
 	Clock  func() time.Time

@@ -172,12 +172,11 @@ func (m *ReadModel) Changes(ctx context.Context, q ChangesQuery) (ChangesPage, e
 	first := bounds(q.First)
 	var rows []eventRow
 	err := m.query(ctx, func(ctx context.Context) error {
-		find := m.db.read.NewSelect().Model(&rows).Where("account_id = ?", q.AccountID).
-			Where("event_type = ?", (*account.BalanceChanged)(nil).EventType()).Where("version > ?", q.AfterVersion).Limit(int64(first) + 1)
+		find := m.changesOf(m.db.read.NewSelect().Model(&rows), q).Limit(int64(first) + 1)
 		if q.From.IsZero() && q.To.IsZero() {
 			return find.Order("version").Scan(ctx)
 		}
-		return m.between(find, q).Scan(ctx)
+		return m.byTime(find, q).Scan(ctx)
 	})
 	if err != nil {
 		return ChangesPage{}, err
@@ -195,16 +194,10 @@ func (m *ReadModel) Changes(ctx context.Context, q ChangesQuery) (ChangesPage, e
 	return page, nil
 }
 
-// between bounds the moments. Times never decrease with versions, so both orders are one, and the index by time gives
-// the page without passing over what lies outside it.
-func (m *ReadModel) between(find *bun.SelectQuery, q ChangesQuery) *bun.SelectQuery {
+// byTime orders by moments. They never decrease with versions, so both orders are one, and the index by time gives the
+// page without passing over what lies outside it.
+func (m *ReadModel) byTime(find *bun.SelectQuery, q ChangesQuery) *bun.SelectQuery {
 	find.Order("at", "version")
-	if !q.From.IsZero() {
-		find.Where("at >= ?", ceilMilli(q.From))
-	}
-	if !q.To.IsZero() {
-		find.Where("at < ?", ceilMilli(q.To))
-	}
 	if q.AfterVersion > 0 {
 		last := m.db.read.NewSelect().Model((*eventRow)(nil)).Column("at").Where("account_id = ?", q.AccountID).
 			Where("version <= ?", q.AfterVersion).Order("version DESC").Limit(1)

@@ -1,8 +1,8 @@
 package projector
 
 import (
-	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -27,6 +27,7 @@ type accountRow struct {
 	Currency   string
 	Status     string
 	Balance    string
+	Held       string
 	MinBalance string
 	MaxBalance string
 	Version    int64
@@ -39,7 +40,7 @@ func newAccountRow(s *account.State, partition int32) accountRow {
 	r := accountRow{ID: s.ID, Version: s.Version, UpdatedAt: s.UpdatedAt.UnixMilli(), Partition: partition}
 	if s.Exists() {
 		r.OwnerID, r.Type, r.Currency, r.Status = s.OwnerID, string(s.Type), string(s.Currency), string(s.Status)
-		r.Balance = money.Format(s.Balance, s.Currency)
+		r.Balance, r.Held = money.Format(s.Balance, s.Currency), money.Format(s.Held, s.Currency)
 		r.MinBalance, r.MaxBalance = formatLimits(s.Limits, s.Currency)
 		r.CreatedAt = s.CreatedAt.UnixMilli()
 	}
@@ -57,154 +58,16 @@ func (r *accountRow) state() (account.State, error) {
 	if s.Balance, err = money.ParseTrusted(r.Balance); err != nil {
 		return account.State{}, fmt.Errorf("balance of account %s: %w", r.ID, err)
 	}
+	if s.Held, err = money.ParseTrusted(r.Held); err != nil {
+		return account.State{}, fmt.Errorf("what is held on account %s: %w", r.ID, err)
+	}
 	if s.Limits, err = parseLimits(r.MinBalance, r.MaxBalance); err != nil {
 		return account.State{}, fmt.Errorf("limits of account %s: %w", r.ID, err)
 	}
 	return s, nil
 }
 
-// eventRow is an event of an account, with the account's balance after it.
-type eventRow struct {
-	bun.BaseModel `bun:"table:account_events"`
-
-	AccountID       string
-	Version         int64
-	At              int64
-	LogOffset       int64
-	Partition       int32
-	Reversal        bool
-	EventType       string
-	EventID         string
-	Balance         string
-	Amount          string
-	ChangeType      string
-	Currency        string
-	Reason          string
-	TransactionID   string
-	TransactionType string
-	CounterpartyID  string
-	RefusalCode     string
-	ActorID         string
-	ActorType       string
-	CorrelationID   string
-	CausationID     string
-	Details         string
-}
-
-// details is what only rare events have.
-type details struct {
-	OwnerID         string `json:"ownerId,omitempty"`
-	Type            string `json:"type,omitempty"`
-	PreviousStatus  string `json:"previousStatus,omitempty"`
-	NewStatus       string `json:"newStatus,omitempty"`
-	PreviousMinimum string `json:"previousMinBalance,omitempty"`
-	PreviousMaximum string `json:"previousMaxBalance,omitempty"`
-	Minimum         string `json:"minBalance,omitempty"`
-	Maximum         string `json:"maxBalance,omitempty"`
-}
-
-// newEventRow makes the row of an event after which the account is as given.
-func newEventRow(e *eventstore.Recorded, after *account.State) eventRow {
-	r := eventRow{
-		AccountID: e.AggregateID, Version: e.Version, At: e.Timestamp.UnixMilli(), LogOffset: e.Offset, Partition: e.Partition,
-		EventType: e.Data.EventType(), EventID: e.ID, Currency: string(after.Currency),
-		ActorID: e.Metadata.ActorID, ActorType: e.Metadata.ActorType, CorrelationID: e.CorrelationID, CausationID: e.CausationID,
-	}
-	if after.Exists() {
-		r.Balance = money.Format(after.Balance, after.Currency)
-	}
-	switch d := e.Data.(type) {
-	case *account.BalanceChanged:
-		r.Amount, r.ChangeType, r.Currency = money.Format(d.ChangeAmount, d.Currency), string(d.ChangeType), string(d.Currency)
-		r.Reason, r.TransactionID, r.TransactionType = d.Reason, d.TransactionID, string(d.TransactionType)
-		r.CounterpartyID, r.Reversal, r.RefusalCode = d.CounterpartyID, d.Reversal, string(d.RefusalCode)
-	case *account.CreditRefused:
-		r.Amount, r.Currency = money.Format(d.Amount, d.Currency), string(d.Currency)
-		r.Reason, r.TransactionID, r.TransactionType = d.Reason, d.TransactionID, string(d.TransactionType)
-		r.CounterpartyID, r.RefusalCode = d.CounterpartyID, string(d.Code)
-	case *account.Created:
-		low, high := formatLimits(d.Limits, d.Currency)
-		r.Details = marshal(details{OwnerID: d.OwnerID, Type: string(d.Type), Minimum: low, Maximum: high})
-	case *account.StatusChanged:
-		r.Reason = d.Reason
-		r.Details = marshal(details{PreviousStatus: string(d.PreviousStatus), NewStatus: string(d.NewStatus)})
-	case *account.LimitsChanged:
-		r.Reason, r.Currency = d.Reason, string(d.Currency)
-		low, high := formatLimits(d.NewLimits, d.Currency)
-		lowBefore, highBefore := formatLimits(d.PreviousLimits, d.Currency)
-		r.Details = marshal(details{PreviousMinimum: lowBefore, PreviousMaximum: highBefore, Minimum: low, Maximum: high})
-	case *transaction.Event, *Change: // Neither is an event of an account; all are named so that the linter tells of a new one.
-	}
-	return r
-}
-
-// event gives the event back as it stands in the log, headers apart.
-func (r *eventRow) event() (eventstore.Event, error) {
-	e := eventstore.Event{
-		ID: r.EventID, AggregateID: r.AccountID, Version: r.Version, Timestamp: moment(r.At), CorrelationID: r.CorrelationID,
-		CausationID: r.CausationID, Metadata: eventstore.Metadata{ActorID: r.ActorID, ActorType: r.ActorType},
-	}
-	data, err := r.data()
-	if err != nil {
-		return e, fmt.Errorf("event %d of account %s: %w", r.Version, r.AccountID, err)
-	}
-	e.Data = data
-	return e, nil
-}
-
-func (r *eventRow) data() (account.Event, error) {
-	currency := money.Currency(r.Currency)
-	switch r.EventType {
-	case (*account.BalanceChanged)(nil).EventType():
-		change, err := r.change()
-		return &change, err
-	case (*account.CreditRefused)(nil).EventType():
-		amount, err := money.ParseTrusted(r.Amount)
-		return &account.CreditRefused{
-			Amount: amount, Currency: currency, TransactionID: r.TransactionID, TransactionType: account.MovementType(r.TransactionType),
-			CounterpartyID: r.CounterpartyID, Reason: r.Reason, Code: domain.Code(r.RefusalCode),
-		}, err
-	}
-	var d details
-	if err := json.Unmarshal([]byte(r.Details), &d); err != nil {
-		return nil, fmt.Errorf("details: %w", err)
-	}
-	switch r.EventType {
-	case (*account.Created)(nil).EventType():
-		limits, err := parseLimits(d.Minimum, d.Maximum)
-		return &account.Created{OwnerID: d.OwnerID, Type: account.Type(d.Type), Currency: currency, Limits: limits}, err
-	case (*account.StatusChanged)(nil).EventType():
-		return &account.StatusChanged{PreviousStatus: account.Status(d.PreviousStatus), NewStatus: account.Status(d.NewStatus), Reason: r.Reason}, nil
-	case (*account.LimitsChanged)(nil).EventType():
-		before, err := parseLimits(d.PreviousMinimum, d.PreviousMaximum)
-		if err != nil {
-			return nil, err
-		}
-		limits, err := parseLimits(d.Minimum, d.Maximum)
-		return &account.LimitsChanged{Currency: currency, PreviousLimits: before, NewLimits: limits, Reason: r.Reason}, err
-	}
-	return nil, fmt.Errorf("type %q is not known", r.EventType)
-}
-
-// change gives a change of balance back. The balance before follows from the one after.
-func (r *eventRow) change() (account.BalanceChanged, error) {
-	c := account.BalanceChanged{
-		ChangeType: account.ChangeType(r.ChangeType), Reason: r.Reason, TransactionID: r.TransactionID, Currency: money.Currency(r.Currency),
-		TransactionType: account.MovementType(r.TransactionType), CounterpartyID: r.CounterpartyID, Reversal: r.Reversal,
-		RefusalCode: domain.Code(r.RefusalCode),
-	}
-	var err error
-	if c.ChangeAmount, err = money.ParseTrusted(r.Amount); err != nil {
-		return c, err
-	}
-	if c.NewBalance, err = money.ParseTrusted(r.Balance); err != nil {
-		return c, err
-	}
-	c.PreviousBalance = c.NewBalance.Sub(c.SignedAmount())
-	return c, nil
-}
-
-// transactionRow is the state of a transaction.
+// transactionRow is the state of a transaction, and where it came from.
 type transactionRow struct {
 	bun.BaseModel `bun:"table:transactions"`
 
@@ -216,18 +79,29 @@ type transactionRow struct {
 	FromID      string
 	ToID        string
 	Reason      string
+	HoldID      string
+	RefundOf    string
 	FailureCode string
-	CreatedAt   int64
 	UpdatedAt   int64
 	Version     int64
-	Partition   int32
+
+	// What follows is of the first event and never changes.
+	CreatedAt     int64
+	CorrelationID string
+	CausationID   string
+	ActorID       string
+	ActorType     string
+	Partition     int32
 }
 
-func newTransactionRow(s *transaction.State, partition int32) transactionRow {
+// newTransactionRow makes the row of a transaction that began with an event.
+func newTransactionRow(s *transaction.State, began *eventstore.Event, partition int32) transactionRow {
 	return transactionRow{
 		ID: s.ID, Type: string(s.Type), Status: string(s.Status), Amount: money.Format(s.Amount, s.Currency), Currency: string(s.Currency),
-		FromID: s.From, ToID: s.To, Reason: s.Reason, FailureCode: string(s.FailureCode),
-		CreatedAt: s.CreatedAt.UnixMilli(), UpdatedAt: s.UpdatedAt.UnixMilli(), Version: s.Version(), Partition: partition,
+		FromID: s.From, ToID: s.To, Reason: s.Reason, HoldID: s.HoldID, RefundOf: s.RefundOf, FailureCode: string(s.FailureCode),
+		UpdatedAt: s.UpdatedAt.UnixMilli(), Version: s.Version(),
+		CreatedAt: s.CreatedAt.UnixMilli(), CorrelationID: began.CorrelationID, CausationID: began.CausationID,
+		ActorID: began.Metadata.ActorID, ActorType: began.Metadata.ActorType, Partition: partition,
 	}
 }
 
@@ -240,9 +114,87 @@ func (r *transactionRow) state() (transaction.State, error) {
 		ID: r.ID, Status: transaction.Status(r.Status), FailureCode: domain.Code(r.FailureCode),
 		CreatedAt: moment(r.CreatedAt), UpdatedAt: moment(r.UpdatedAt),
 		Details: transaction.Details{
-			Type: account.MovementType(r.Type), Amount: amount, Currency: money.Currency(r.Currency), From: r.FromID, To: r.ToID, Reason: r.Reason,
+			Type: account.MovementType(r.Type), Amount: amount, Currency: money.Currency(r.Currency), From: r.FromID, To: r.ToID,
+			Reason: r.Reason, HoldID: r.HoldID, RefundOf: r.RefundOf,
 		},
 	}, nil
+}
+
+func (r *transactionRow) record() (TransactionRecord, error) {
+	s, err := r.state()
+	return TransactionRecord{
+		State: s, CorrelationID: r.CorrelationID, CausationID: r.CausationID,
+		Actor: eventstore.Metadata{ActorID: r.ActorID, ActorType: r.ActorType},
+	}, err
+}
+
+// holdRow is the state of a hold.
+type holdRow struct {
+	bun.BaseModel `bun:"table:holds"`
+
+	ID             string
+	AccountID      string
+	CounterpartyID string
+	Currency       string
+	Amount         string
+	Captured       string
+	Released       string
+	Status         string
+	Reason         string
+	ExpiresAt      int64
+	CreatedAt      int64
+	UpdatedAt      int64
+	Placed         int64
+	Version        int64
+	Partition      int32
+}
+
+// holdState is a hold with the versions of its account at its first and last event.
+type holdState struct {
+	account.Hold
+	placed, version int64
+}
+
+// apply folds an event into a state that is kept for long: it must not hold on to the event's memory. What is not
+// placed is left alone: verify tells of it.
+func (s *holdState) apply(e *eventstore.Recorded) {
+	_, placed := e.Data.(*account.HoldPlaced)
+	if !placed && !s.Exists() {
+		return
+	}
+	s.Hold = s.Apply(e.AggregateID, e.Data.(account.Event), e.Timestamp)
+	s.Status, s.version = account.HoldStatus(strings.Clone(string(s.Status))), e.Version
+	if placed {
+		s.placed = e.Version
+		s.ID, s.AccountID, s.CounterpartyID = strings.Clone(s.ID), strings.Clone(s.AccountID), strings.Clone(s.CounterpartyID)
+		s.Currency, s.Reason = money.Currency(strings.Clone(string(s.Currency))), strings.Clone(s.Reason)
+	}
+}
+
+func newHoldRow(s *holdState, partition int32) holdRow {
+	return holdRow{
+		ID: s.ID, AccountID: s.AccountID, CounterpartyID: s.CounterpartyID, Currency: string(s.Currency),
+		Amount: money.Format(s.Amount, s.Currency), Captured: money.Format(s.Captured, s.Currency), Released: money.Format(s.Released, s.Currency),
+		Status: string(s.Status), Reason: s.Reason, ExpiresAt: s.ExpiresAt.UnixMilli(), CreatedAt: s.CreatedAt.UnixMilli(),
+		UpdatedAt: s.UpdatedAt.UnixMilli(), Placed: s.placed, Version: s.version, Partition: partition,
+	}
+}
+
+func (r *holdRow) state() (holdState, error) {
+	s := holdState{placed: r.Placed, version: r.Version, Hold: account.Hold{
+		ID: r.ID, AccountID: r.AccountID, CounterpartyID: r.CounterpartyID, Currency: money.Currency(r.Currency), Reason: r.Reason,
+		Status: account.HoldStatus(r.Status), ExpiresAt: moment(r.ExpiresAt), CreatedAt: moment(r.CreatedAt), UpdatedAt: moment(r.UpdatedAt),
+	}}
+	var err error
+	for _, part := range []struct {
+		text string
+		into *decimal.Decimal
+	}{{r.Amount, &s.Amount}, {r.Captured, &s.Captured}, {r.Released, &s.Released}} {
+		if *part.into, err = money.ParseTrusted(part.text); err != nil {
+			return holdState{}, fmt.Errorf("amounts of hold %s: %w", r.ID, err)
+		}
+	}
+	return s, nil
 }
 
 func formatLimits(l account.Limits, c money.Currency) (low, high string) {
@@ -268,11 +220,3 @@ func parseLimits(low, high string) (l account.Limits, err error) {
 }
 
 func moment(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
-
-func marshal(d details) string {
-	b, err := json.Marshal(d)
-	if err != nil { // Strings always marshal.
-		panic(err)
-	}
-	return string(b)
-}

@@ -3,7 +3,6 @@ package projector
 import (
 	"context"
 	"fmt"
-	"hash/maphash"
 	"strings"
 	"time"
 
@@ -16,11 +15,10 @@ import (
 
 // transactionBook is a transaction as the log tells it.
 type transactionBook struct {
-	createdAt int64
-	status    transaction.Status
-	// sum is the digest of its row.
-	sum  uint64
-	seen bool
+	status transaction.Status
+	// origin and sum are digests of its row: of what never changes, and of the rest.
+	origin, sum uint64
+	seen        bool
 }
 
 // compareTransactions folds and compares the transactions, one partition after another.
@@ -37,8 +35,11 @@ func (v *verifier) compareTransactions(ctx context.Context) error {
 				return nil
 			}
 			b.seen = true
-			if sum := v.rowSum(r); sum != b.sum {
+			switch origin, sum := v.rowSums(r); {
+			case sum != b.sum:
 				v.report.differ(onlyModel(r.ID, p, fmt.Sprintf("the transaction, %s by the log and %s in the read model, differs", b.status, r.Status)))
+			case origin != b.origin:
+				v.report.differ(onlyModel(r.ID, p, "the transaction's origin (when, by whom, on what request) differs from its first event"))
 			}
 			return nil
 		})
@@ -65,32 +66,24 @@ func (v *verifier) foldTransactions(ctx context.Context, p int32) (map[string]*t
 		for i := range events {
 			e := &events[i]
 			b := books[e.AggregateID]
-			if b == nil {
-				b = &transactionBook{createdAt: e.Timestamp.UnixMilli()}
-				books[strings.Clone(e.AggregateID)] = b
-			} else if e.Version <= (transaction.State{Status: b.status}).Version() {
+			if b != nil && e.Version <= (transaction.State{Status: b.status}).Version() {
 				continue // A repeat.
 			}
-			data := e.Data.(*transaction.Event)
-			b.status = transaction.Status(strings.Clone(string(data.Status)))
-			row := newTransactionRow(&transaction.State{
-				ID: e.AggregateID, Details: data.Details, Status: data.Status, FailureCode: data.FailureCode,
-				CreatedAt: moment(b.createdAt), UpdatedAt: e.Timestamp,
-			}, p)
-			b.sum = v.rowSum(&row)
+			s := (transaction.State{}).Apply(e.AggregateID, e.Data.(*transaction.Event), e.Timestamp)
+			row := newTransactionRow(&s, &e.Event, p)
+			origin, sum := v.rowSums(&row)
+			if b == nil { // Later events tell another origin, which is not the transaction's.
+				b = &transactionBook{origin: origin}
+				books[strings.Clone(e.AggregateID)] = b
+			}
+			b.status, b.sum = transaction.Status(strings.Clone(string(s.Status))), sum
 		}
 	}
 	return books, nil
 }
 
-func (v *verifier) rowSum(r *transactionRow) uint64 {
-	rows := transactionRows{*r}
-	b := v.books.scratch[:0]
-	for column := range transactionsTable.columns {
-		b = append(append(b, rows.value(0, column).show()...), ',')
-	}
-	v.books.scratch = b
-	return maphash.Bytes(v.books.seed, b)
+func (v *verifier) rowSums(r *transactionRow) (origin, rest uint64) {
+	return v.books.rowSum(transactionRows{*r}, transactionOrigin, len(transactionsTable.columns)), v.books.rowSum(transactionRows{*r}, 0, transactionOrigin)
 }
 
 // closeTransactions reports what the read model lacks, and marks the transfers that are over and hold money still.

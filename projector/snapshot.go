@@ -78,6 +78,14 @@ func (s *snapshot) events(ctx context.Context, use func(*eventRow) error) error 
 	return each(ctx, s.tx.NewSelect().Model((*eventRow)(nil)), use)
 }
 
+func (s *snapshot) holds(ctx context.Context, use func(*holdRow) error) error {
+	return each(ctx, s.tx.NewSelect().Model((*holdRow)(nil)), use)
+}
+
+func (s *snapshot) ledger(ctx context.Context, use func(*ledgerRow) error) error {
+	return each(ctx, s.tx.NewSelect().Model((*ledgerRow)(nil)), use)
+}
+
 // transactions gives those of one partition.
 func (s *snapshot) transactions(ctx context.Context, partition int32, use func(*transactionRow) error) error {
 	return each(ctx, s.tx.NewSelect().Model((*transactionRow)(nil)).Where("partition = ?", partition), use)

@@ -69,7 +69,7 @@ func (s *sqliteSink) prepare(ctx context.Context) error {
 	if len(s.prepared) > 0 {
 		return nil
 	}
-	for _, t := range []*table{&eventsTable, &accountsTable, &transactionsTable} {
+	for _, t := range []*table{&eventsTable, &accountsTable, &holdsTable, &ledgerTable, &transactionsTable} {
 		for _, n := range []int{1, sqliteRows} {
 			prepared, err := s.db.PrepareContext(ctx, insertStatement(t, n))
 			if err != nil {

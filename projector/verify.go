@@ -28,7 +28,7 @@ type VerifyConfig struct {
 
 // Difference is one thing that is not as it must be.
 type Difference struct {
-	// Subject is the id of an account or transaction, or a currency.
+	// Subject is the id of an account, hold or transaction, a currency, or "ledger".
 	Subject string
 	// Partition and Offset tell where in the log it shows; Offset is -1 when it shows in the read model only.
 	Partition int32
@@ -46,8 +46,8 @@ type InTransit struct {
 
 // Report is the outcome of a verification.
 type Report struct {
-	// Accounts, Events and Transactions count what the log holds up to the positions of the read model.
-	Accounts, Events, Transactions int64
+	// Accounts, Events, Holds and Transactions count what the log holds up to the positions of the read model.
+	Accounts, Events, Holds, Transactions int64
 	// Unfinished counts the transactions among them that are neither completed nor compensated.
 	Unfinished int64
 	// InTransit tells, for each currency that has some, what unfinished transfers hold.
@@ -70,9 +70,10 @@ func (r *Report) differ(d Difference) {
 }
 
 // Verify folds the log up to the positions of the read model and compares the two, account by account and event by
-// event, transactions too. It also checks the log's own promises. It may run beside everything else: the read model is
-// seen as it was at one moment. It keeps in memory one state and one sum per account, the transfers on their way, the
-// hashes of event ids (a bounded number), and one sum per transaction of the partition at hand.
+// event; holds, transactions and the sums of the ledger too. It also checks the log's own promises. It may run beside
+// everything else: the read model is seen as it was at one moment. It keeps in memory one state and one sum per account,
+// one state per hold, one sum per payment that was refunded, the transfers on their way, the hashes of event ids (a
+// bounded number), and one sum per bucket of the ledger and per transaction of the partition at hand.
 func Verify(ctx context.Context, cfg VerifyConfig) (Report, error) {
 	s, err := cfg.Model.snapshot(ctx)
 	if err != nil {
@@ -93,7 +94,9 @@ func Verify(ctx context.Context, cfg VerifyConfig) (Report, error) {
 		}
 		v.total += next
 	}
-	for _, step := range []func(context.Context) error{v.foldAccounts, v.compareEvents, v.compareAccounts, v.compareTransactions, v.settle} {
+	for _, step := range []func(context.Context) error{
+		v.foldAccounts, v.compareEvents, v.checkRefunds, v.compareHolds, v.compareLedger, v.compareAccounts, v.compareTransactions, v.settle,
+	} {
 		if err := step(ctx); err != nil {
 			return Report{}, err
 		}
@@ -218,6 +221,7 @@ func (v *verifier) compareEvents(ctx context.Context) error {
 			v.report.differ(onlyModel(r.AccountID, r.Partition, fmt.Sprintf("the row of version %d cannot be read: %s", r.Version, err)))
 			return nil
 		}
+		v.books.receive(&e)
 		sum, err := v.books.digest(&eventstore.Recorded{Event: e, Partition: r.Partition, Offset: r.LogOffset}, r.Balance)
 		a.sum -= sum
 		return err

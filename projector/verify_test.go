@@ -57,6 +57,7 @@ func TestVerifyFindsBugsPlantedInTheReadModel(t *testing.T) {
 		plant("account-8", "cannot be read", "UPDATE account_events SET amount = 'much' WHERE account_id = 'account-8' AND event_type = 'BalanceChanged' AND version < 5")
 		plant("new", "of which the log has no event", "INSERT INTO accounts (id, version, updated_at, partition) VALUES ('new', 1, 0, 0)")
 		plant(movement, "differs", "UPDATE transactions SET status = 'PENDING' WHERE id = ?", movement)
+		l.plantMoney(want, plant)
 
 		r = l.verify(m)
 
@@ -167,6 +168,94 @@ func TestVerifyFindsBugsPlantedInTheLog(t *testing.T) {
 			},
 			subject: "nobody", message: "before the account was created",
 		},
+		"a debit of what is held": {
+			plant: func(l *ledger) {
+				l.create("holder")
+				l.topUp("holder", "10.00")
+				l.hold("holder", "account-2", "6.00")
+				s := l.accounts["holder"]
+				s.Held = eur("0.00")
+				e, _ := account.DecideDebit(s, movement("5.00", account.Withdrawal, "external:bank:EUR", ids.New()))
+				l.record("holder", e)
+			},
+			subject: "holder", message: "leaves -1 available, below the lower limit",
+		},
+		"a hold of more than is available": {
+			plant: func(l *ledger) {
+				l.create("holder")
+				l.record("holder", &account.HoldPlaced{HoldID: "h", Amount: eur("6.00"), Currency: "EUR", CounterpartyID: id, ExpiresAt: l.now.Add(time.Hour)})
+			},
+			subject: "holder", message: "hold h leaves -6 available",
+		},
+		"a capture above the hold": {
+			plant: func(l *ledger) {
+				h := l.holdOf("holder", id)
+				h.Amount = eur("9.00")
+				l.capture(h, eur("8.00"), false)
+			},
+			subject: "holder", message: "which keeps 6",
+		},
+		"a capture by another payee": {
+			plant: func(l *ledger) {
+				h := l.holdOf("holder", id)
+				h.CounterpartyID = "account-2"
+				l.capture(h, eur("1.00"), false)
+			},
+			subject: "holder", message: "for account-1 is captured by account-2",
+		},
+		"a capture of a void hold": {
+			plant: func(l *ledger) {
+				h := l.holdOf("holder", id)
+				e, _ := account.DecideVoid(h, "", l.now)
+				l.record("holder", e)
+				l.capture(h, eur("1.00"), false)
+			},
+			subject: "holder", message: "is VOIDED and changes again",
+		},
+		"a capture of no hold": {
+			plant: func(l *ledger) {
+				h := l.holdOf("holder", id)
+				h.ID = "other"
+				l.capture(h, eur("1.00"), false)
+			},
+			subject: "holder", message: "hold other was not placed on this account",
+		},
+		"a release of less than is left": {
+			plant: func(l *ledger) {
+				h := l.holdOf("holder", id)
+				e, _ := account.DecideVoid(h, "", l.now)
+				e.Amount = eur("1.00")
+				l.record("holder", e)
+			},
+			subject: "holder", message: "keeps 6 and ends VOIDED with 1 released",
+		},
+		"a hold placed twice": {
+			plant: func(l *ledger) {
+				h := l.holdOf("holder", id)
+				l.record("holder", &account.HoldPlaced{HoldID: h.ID, Amount: eur("1.00"), Currency: "EUR", CounterpartyID: id, ExpiresAt: h.ExpiresAt})
+			},
+			subject: "holder", message: "is placed twice",
+		},
+		"refunds above the payment": {
+			plant: func(l *ledger) {
+				l.topUp(id, "10.00")
+				l.pay(id, "account-2", "10.00", "payment-1", "")
+				l.refund("payment-1", eur("9.00"), false)
+				r := l.receipts["payment-1"]
+				r.Refunded = eur("0.00")
+				l.receipts["payment-1"] = r
+				l.refund("payment-1", eur("9.00"), true) // It comes back, and was too much for a while.
+			},
+			subject: "account-2", message: "18 of payment payment-1 are refunded, which was of 10",
+		},
+		"a refund of no payment": {
+			plant: func(l *ledger) {
+				l.topUp("account-2", "10.00")
+				l.receipts["other"] = account.Receipt{ID: "other", PayeeID: "account-2", PayerID: id, Currency: "EUR", Amount: eur("10.00")}
+				l.refund("other", eur("9.00"), false)
+			},
+			subject: "account-2", message: "was never received",
+		},
 		"a credit applied twice": {
 			plant: func(l *ledger) {
 				l.topUp(id, "10.00")
@@ -187,7 +276,7 @@ func TestVerifyFindsBugsPlantedInTheLog(t *testing.T) {
 				})
 				e := &transaction.Event{Status: transaction.Compensated, FailureCode: domain.AccountNotFound}
 				e.Details = l.transactions["transfer-2"].Details
-				l.recordTransaction("transfer-2", e)
+				l.recordTransaction("transfer-2", e, &eventstore.Event{})
 			},
 			subject: "transfer-2", message: "is COMPENSATED and 10 EUR of it never arrived",
 		},

@@ -24,6 +24,8 @@ type batch struct {
 	from, next   int64
 	events       eventRows
 	accounts     accountRows
+	holds        holdRows
+	ledger       ledgerRows
 	transactions transactionRows
 }
 
@@ -42,6 +44,8 @@ type sink interface {
 	snapshotOptions() *sql.TxOptions
 	beginSnapshot(ctx context.Context, tx bun.Tx) error
 	insert(ctx context.Context, conn bun.Conn, tx bun.Tx, t *table, rows rowSource) error
+	// sumsExactly tells whether the database can sum up decimal text.
+	sumsExactly() bool
 	close() error
 }
 
@@ -91,7 +95,7 @@ func (m *ReadModel) fill(ctx context.Context, conn bun.Conn, tx bun.Tx, b *batch
 	for _, part := range []struct {
 		table *table
 		rows  rowSource
-	}{{&eventsTable, b.events}, {&accountsTable, b.accounts}, {&transactionsTable, b.transactions}} {
+	}{{&eventsTable, b.events}, {&accountsTable, b.accounts}, {&holdsTable, b.holds}, {&ledgerTable, b.ledger}, {&transactionsTable, b.transactions}} {
 		if part.rows.len() == 0 {
 			continue
 		}

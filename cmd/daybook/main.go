@@ -39,7 +39,7 @@ func newCLI() *cli.Command {
 			"--database-url the same program works on Apache Kafka and PostgreSQL.",
 		Version:               version(),
 		EnableShellCompletion: true,
-		Commands:              []*cli.Command{serveCommand(), doctorCommand(), verifyCommand(), benchCommand()},
+		Commands:              []*cli.Command{serveCommand(), doctorCommand(), verifyCommand(), statementCommand(), benchCommand()},
 		Action:                helpOrRefuse,
 		// Errors are printed once, in main.
 		ExitErrHandler: func(context.Context, *cli.Command, error) {},

@@ -1,0 +1,296 @@
+package projector
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/shopspring/decimal"
+	"github.com/uptrace/bun"
+
+	"daybook/domain"
+	"daybook/domain/account"
+	"daybook/domain/money"
+	"daybook/domain/transaction"
+	"daybook/eventstore"
+)
+
+const (
+	// clockSlack is how far the clocks of the nodes that own two accounts may lie apart.
+	clockSlack = time.Minute
+	// maxTrailScan bounds the events that are looked through for one of a transaction.
+	maxTrailScan = 20_000
+)
+
+// Events returns a page of an account's events after a version, oldest first: the audit trail.
+func (m *ReadModel) Events(ctx context.Context, accountID string, after int64, first int) (page EventsPage, err error) {
+	first = bounds(first)
+	err = m.query(ctx, func(ctx context.Context) error {
+		var rows []eventRow
+		err := m.db.read.NewSelect().Model(&rows).Where("account_id = ?", accountID).Where("version > ?", after).
+			Order("version").Limit(int64(first) + 1).Scan(ctx)
+		if err != nil {
+			return err
+		}
+		page.More = len(rows) > first
+		page.Events, err = eventRecords(rows[:min(len(rows), first)])
+		return err
+	})
+	if err != nil {
+		return EventsPage{}, err
+	}
+	return page, nil
+}
+
+func eventRecords(rows []eventRow) ([]EventRecord, error) {
+	records := make([]EventRecord, 0, len(rows))
+	for i := range rows {
+		r := &rows[i]
+		e, err := r.event()
+		if err != nil {
+			return nil, err
+		}
+		record := EventRecord{Recorded: eventstore.Recorded{Event: e, Partition: r.Partition, Offset: r.LogOffset}}
+		if r.Balance != "" {
+			balance, err := money.ParseTrusted(r.Balance)
+			if err != nil {
+				return nil, err
+			}
+			record.Balance = decimal.NewNullDecimal(balance)
+		}
+		records = append(records, record)
+	}
+	return records, nil
+}
+
+// Hold returns the hold, or the zero Hold when there is none.
+func (m *ReadModel) Hold(ctx context.Context, id string) (h account.Hold, err error) {
+	err = m.query(ctx, func(ctx context.Context) error {
+		var row holdRow
+		switch err := m.db.read.NewSelect().Model(&row).Where("id = ?", id).Scan(ctx); {
+		case errors.Is(err, sql.ErrNoRows):
+			return nil
+		case err != nil:
+			return err
+		}
+		s, err := row.state()
+		h = s.Hold
+		return err
+	})
+	return h, err
+}
+
+// Holds returns a page of an account's holds, newest first.
+func (m *ReadModel) Holds(ctx context.Context, q HoldsQuery) (page HoldsPage, err error) {
+	first := bounds(q.First)
+	err = m.query(ctx, func(ctx context.Context) error {
+		var rows []holdRow
+		find := m.db.read.NewSelect().Model(&rows).Where("account_id = ?", q.AccountID).Order("placed DESC").Limit(int64(first) + 1)
+		if q.Status != "" {
+			find.Where("status = ?", string(q.Status))
+		}
+		if q.After != "" {
+			find.Where("placed < (SELECT placed FROM holds WHERE id = ?)", q.After)
+		}
+		if err := find.Scan(ctx); err != nil {
+			return err
+		}
+		page.More = len(rows) > first
+		for i := range rows[:min(len(rows), first)] {
+			s, err := rows[i].state()
+			if err != nil {
+				return err
+			}
+			page.Holds = append(page.Holds, s.Hold)
+		}
+		return nil
+	})
+	if err != nil {
+		return HoldsPage{}, err
+	}
+	return page, nil
+}
+
+// TransactionRecord returns the transaction and where it came from, or the zero record when there is none.
+func (m *ReadModel) TransactionRecord(ctx context.Context, id string) (t TransactionRecord, err error) {
+	err = m.query(ctx, func(ctx context.Context) error {
+		var row transactionRow
+		switch err := m.db.read.NewSelect().Model(&row).Where("id = ?", id).Scan(ctx); {
+		case errors.Is(err, sql.ErrNoRows):
+			return nil
+		case err != nil:
+			return err
+		}
+		t, err = row.record()
+		return err
+	})
+	return t, err
+}
+
+// transactionPageRow is a transaction, with the version of an account's event of it where the page is that account's.
+type transactionPageRow struct {
+	transactionRow
+	EventVersion int64 `bun:",scanonly"`
+}
+
+// versionCursor begins the cursors of an account's page.
+const versionCursor = "v"
+
+// Transactions returns a page of transactions, newest first: those of an account in the order of its events, otherwise
+// in that of their ids, which begin with the time. An account's, a request's and those that are not completed are found
+// by an index; other filters look through what is there. BAD_USER_INPUT for a cursor of another kind of page,
+// READ_TIMEOUT when it takes too long.
+func (m *ReadModel) Transactions(ctx context.Context, q TransactionsQuery) (page TransactionsPage, err error) {
+	first := bounds(q.First)
+	var rows []transactionPageRow
+	find := m.db.read.NewSelect().Model(&rows).ModelTableExpr("transactions AS t").Limit(int64(first) + 1)
+	// What is not completed and what one request began are few, whosever they are.
+	byAccount := q.AccountID != "" && q.CorrelationID == "" && (q.Status == "" || q.Status == transaction.Completed)
+	if byAccount {
+		err = ofAccount(find, q)
+	} else {
+		err = ofAnybody(find, q)
+	}
+	if err != nil {
+		return TransactionsPage{}, err
+	}
+	if q.Status != "" {
+		find.Where("t.status = ?", string(q.Status))
+	}
+	err = m.costly(ctx, func(ctx context.Context) error {
+		if err := find.Scan(ctx); err != nil {
+			return err
+		}
+		page.More = len(rows) > first
+		for i := range rows[:min(len(rows), first)] {
+			record, err := rows[i].record()
+			if err != nil {
+				return err
+			}
+			cursor := rows[i].ID
+			if byAccount {
+				cursor = versionCursor + strconv.FormatInt(rows[i].EventVersion, 10)
+			}
+			page.Transactions, page.Cursors = append(page.Transactions, record), append(page.Cursors, cursor)
+		}
+		return nil
+	})
+	if err != nil {
+		return TransactionsPage{}, err
+	}
+	return page, nil
+}
+
+// ofAccount goes by an account's events. Each transaction has one there that is neither a reversal nor a release.
+func ofAccount(find *bun.SelectQuery, q TransactionsQuery) error {
+	find.ColumnExpr("t.*").ColumnExpr("e.version AS event_version").Join("JOIN account_events AS e ON e.transaction_id = t.id").
+		Where("e.account_id = ?", q.AccountID).Where("NOT e.reversal").
+		Where("e.event_type IN (?)", bun.List([]string{(*account.BalanceChanged)(nil).EventType(), (*account.CreditRefused)(nil).EventType()})).
+		Order("e.version DESC")
+	if q.Type != "" {
+		find.Where("e.transaction_type = ?", string(q.Type))
+	}
+	if q.After == "" {
+		return nil
+	}
+	text, ok := strings.CutPrefix(q.After, versionCursor)
+	version, err := strconv.ParseInt(text, 10, 64)
+	if !ok || err != nil {
+		return domain.Refuse(domain.BadUserInput, "after", "after must be a cursor that a page with the same filter gave")
+	}
+	find.Where("e.version < ?", version)
+	return nil
+}
+
+func ofAnybody(find *bun.SelectQuery, q TransactionsQuery) error {
+	find.ColumnExpr("t.*").Order("t.id DESC")
+	if q.AccountID != "" {
+		find.Where("(t.from_id = ? OR t.to_id = ?)", q.AccountID, q.AccountID)
+	}
+	if q.CorrelationID != "" {
+		find.Where("t.correlation_id = ?", q.CorrelationID)
+	}
+	if q.Status != "" && q.Status != transaction.Completed {
+		find.Where("t.status <> 'COMPLETED'") // Spelled out, so that SQLite sees that the index holds them.
+	}
+	if q.Type != "" {
+		find.Where("t.type = ?", string(q.Type))
+	}
+	if strings.HasPrefix(q.After, versionCursor) {
+		return domain.Refuse(domain.BadUserInput, "after", "after must be a cursor that a page with the same filter gave")
+	}
+	if q.After != "" {
+		find.Where("t.id < ?", q.After)
+	}
+	return nil
+}
+
+// TransactionTrail returns the account events of a transaction on both its accounts, each after what caused it; none
+// when there is no such transaction. Of one that is not over, or was compensated, those events can be missing that stand
+// among more than 20,000 others of a busy account.
+func (m *ReadModel) TransactionTrail(ctx context.Context, id string) (trail []EventRecord, err error) {
+	err = m.query(ctx, func(ctx context.Context) error {
+		var t transactionRow
+		switch err := m.db.read.NewSelect().Model(&t).Where("id = ?", id).Scan(ctx); {
+		case errors.Is(err, sql.ErrNoRows):
+			return nil
+		case err != nil:
+			return err
+		}
+		rows, err := m.trailRows(ctx, &t)
+		if err != nil {
+			return err
+		}
+		trail, err = eventRecords(rows)
+		return err
+	})
+	return trail, err
+}
+
+// trailRows finds the events by their moments. A transaction has the moments of the account events that its own follow
+// from, the first and the last; what lies between, or is not known of yet, is searched for.
+func (m *ReadModel) trailRows(ctx context.Context, t *transactionRow) ([]eventRow, error) {
+	var rows []eventRow
+	exact := m.db.read.NewSelect().Model(&rows).Where("account_id IN (?)", bun.List([]string{t.FromID, t.ToID})).
+		Where("at IN (?)", bun.List([]int64{t.CreatedAt, t.UpdatedAt})).Where("transaction_id = ?", t.ID)
+	if err := exact.Scan(ctx); err != nil {
+		return nil, err
+	}
+	status := transaction.Status(t.Status)
+	if status != transaction.Completed {
+		from := moment(min(t.CreatedAt, t.UpdatedAt)).Add(-clockSlack).UnixMilli()
+		for _, id := range []string{t.FromID, t.ToID} {
+			near := m.db.read.NewSelect().Model((*eventRow)(nil)).Where("account_id = ?", id).Where("at >= ?", from).
+				Order("at", "version").Limit(maxTrailScan)
+			if status.Final() {
+				near.Where("at <= ?", moment(max(t.CreatedAt, t.UpdatedAt)).Add(clockSlack).UnixMilli())
+			}
+			var more []eventRow
+			err := m.db.read.NewSelect().Model(&more).ModelTableExpr("(?) AS event_row", near).Where("transaction_id = ?", t.ID).Scan(ctx)
+			if err != nil {
+				return nil, err
+			}
+			rows = append(rows, more...)
+		}
+	}
+	slices.SortFunc(rows, func(a, b eventRow) int {
+		return cmp.Or(cmp.Compare(t.step(&a), t.step(&b)), cmp.Compare(a.AccountID, b.AccountID), cmp.Compare(a.Version, b.Version))
+	})
+	return slices.CompactFunc(rows, func(a, b eventRow) bool { return a.AccountID == b.AccountID && a.Version == b.Version }), nil
+}
+
+// step orders a transaction's events: the source, the destination, then what comes back. Clocks of two nodes do not.
+func (t *transactionRow) step(r *eventRow) int {
+	switch {
+	case r.Reversal:
+		return 2
+	case r.AccountID == t.ToID:
+		return 1
+	}
+	return 0
+}
