@@ -11,6 +11,10 @@ import (
 const (
 	accountCursor = "account:"
 	changeCursor  = "change:"
+	eventCursor   = "event:"
+	holdCursor    = "hold:"
+
+	transactionCursor = "transaction:"
 )
 
 var cursorEncoding = base64.RawURLEncoding.Strict()
@@ -47,16 +51,31 @@ func readAccountCursor(after *string) (string, error) {
 	return id, err
 }
 
-func encodeVersion(version int64) string {
-	return encodeCursor(changeCursor, strconv.FormatInt(version, 10))
+// readHoldCursor returns the id that a page of holds follows on; empty for the first page.
+func readHoldCursor(after *string) (string, error) {
+	if after == nil {
+		return "", nil
+	}
+	place, err := decodeCursor(holdCursor, *after)
+	if err != nil {
+		return "", err
+	}
+	if id, err := checkUUID("after", "hold", place); err != nil || id != place {
+		return "", badCursor()
+	}
+	return place, nil
 }
 
-// readChangeCursor returns the version that a page of changes follows on; zero for the first page.
-func readChangeCursor(after *string) (int64, error) {
+func encodeVersion(kind string, version int64) string {
+	return encodeCursor(kind, strconv.FormatInt(version, 10))
+}
+
+// readVersionCursor returns the version that a page of an account's history follows on; zero for the first page.
+func readVersionCursor(kind string, after *string) (int64, error) {
 	if after == nil {
 		return 0, nil
 	}
-	place, err := decodeCursor(changeCursor, *after)
+	place, err := decodeCursor(kind, *after)
 	if err != nil {
 		return 0, err
 	}

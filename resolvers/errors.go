@@ -31,6 +31,14 @@ var businessRules = map[domain.Code]bool{
 	domain.VersionConflict:      true,
 	domain.IdempotencyConflict:  true,
 	domain.TransactionNotFound:  true,
+	domain.NotRefundable:        true,
+	domain.RefundExceedsPayment: true,
+	domain.HoldNotFound:         true,
+	domain.HoldExpired:          true,
+	domain.HoldNotActive:        true,
+	domain.CaptureExceedsHold:   true,
+	domain.BatchSpansPartitions: true,
+	domain.BatchAborted:         true,
 }
 
 // requestErrors are the codes of requests that are at fault before anything was executed. The transports answer these
@@ -61,12 +69,14 @@ func userErrors(err error) ([]*model.UserError, error) {
 }
 
 // inputPath is the path of a mutation's input field.
-func inputPath(field string) []string {
-	path := []string{"input"}
-	if field != "" {
-		path = append(path, strings.Split(field, ".")...)
+func inputPath(field string) []string { return appendField([]string{"input"}, field) }
+
+// appendField goes on from a path to a field below, which may be none, as a refusal names it.
+func appendField(path []string, field string) []string {
+	if field == "" {
+		return path
 	}
-	return path
+	return append(path, strings.Split(field, ".")...)
 }
 
 // NewError makes a top-level error that the presenter passes as it is.

@@ -142,14 +142,18 @@ func (a answer) at(path string) any {
 	return v
 }
 
-func (a *api) request(ctx context.Context, query, accept string) *http.Response {
+// headers are pairs of name and value.
+func (a *api) request(ctx context.Context, query string, variables map[string]any, accept string, headers ...string) *http.Response {
 	a.t.Helper()
-	body, err := json.Marshal(map[string]string{"query": query})
+	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
 	must(a.t, err)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.url, bytes.NewReader(body))
 	must(a.t, err)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", accept)
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		a.t.Fatal(err)
@@ -160,7 +164,12 @@ func (a *api) request(ctx context.Context, query, accept string) *http.Response 
 
 func (a *api) ask(query string) answer {
 	a.t.Helper()
-	res := a.request(a.t.Context(), query, "application/json")
+	return a.askWith(query, nil)
+}
+
+func (a *api) askWith(query string, variables map[string]any, headers ...string) answer {
+	a.t.Helper()
+	res := a.request(a.t.Context(), query, variables, "application/json", headers...)
 	defer res.Body.Close() //nolint:errcheck // It was read.
 	text, err := io.ReadAll(res.Body)
 	must(a.t, err)

@@ -33,11 +33,12 @@ func checkAccountID(field, id string) error {
 	return nil
 }
 
-// checkTransactionID takes a UUID in its usual form and returns it in lower case, as ids are kept.
-func checkTransactionID(field, id string) (string, error) {
+// checkUUID takes the id of a transaction or hold, a UUID in its usual form, and returns it in lower case, as ids are
+// kept.
+func checkUUID(field, of, id string) (string, error) {
 	const form = len("00000000-0000-0000-0000-000000000000")
 	if _, err := uuid.Parse(id); err != nil || len(id) != form {
-		return "", badInput(field, "a transaction id must be a UUID such as 123e4567-e89b-42d3-a456-426614174000")
+		return "", badInput(field, "a %s id must be a UUID such as 123e4567-e89b-42d3-a456-426614174000", of)
 	}
 	return strings.ToLower(id), nil
 }
@@ -107,6 +108,9 @@ func isText(s string, least, most int, allowed func(rune) bool) bool {
 }
 
 func isNoControl(c rune) bool { return !unicode.IsControl(c) }
+
+// traceIDLength is that of the trace id in a trace context, which follows its version, in characters.
+const traceIDLength = 32
 
 // isTraceparent tells whether s is a W3C trace context of version 00: version, trace id, parent id, flags.
 func isTraceparent(s string) bool {

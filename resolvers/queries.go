@@ -3,12 +3,10 @@ package resolvers
 import (
 	"context"
 	"time"
+	"unicode"
 
-	"github.com/99designs/gqlgen/graphql"
-	"github.com/vektah/gqlparser/v2/ast"
-
+	"daybook/domain/account"
 	"daybook/graph/model"
-	"daybook/graph/scalar"
 	"daybook/projector"
 )
 
@@ -64,74 +62,118 @@ func readAccountsQuery(first *int64, after *string, filter *model.AccountFilter)
 }
 
 func (r *Resolver) transaction(ctx context.Context, id string) (*model.Transaction, error) {
-	id, err := checkTransactionID("id", id)
+	id, err := checkUUID("id", "transaction", id)
 	if err != nil {
 		return nil, err
 	}
-	state, err := r.Reads.Transaction(ctx, id)
-	if err != nil || state.Status == "" {
+	record, err := r.Reads.TransactionRecord(ctx, id)
+	if err != nil || record.Status == "" {
 		return nil, err
 	}
-	return transactionModel(&state), nil
+	return transactionModel(record.State, knownOrigin(&record)), nil
 }
 
-func (r *Resolver) balance(ctx context.Context, a *model.Account, at *time.Time) (*scalar.Decimal, error) {
-	if at == nil {
-		return a.Balance, nil
-	}
-	if at.After(r.Now()) {
-		return nil, badInput("at", "at must not be in the future")
-	}
-	if at.Before(a.CreatedAt) {
-		return nil, nil
-	}
-	if err := r.awaitRead(ctx, a); err != nil {
-		return nil, err
-	}
-	balance, err := r.Reads.BalanceAt(ctx, a.ID, *at)
-	if err != nil || !balance.Valid {
-		return nil, err
-	}
-	text := amount(balance.Decimal, a.Currency)
-	return &text, nil
-}
-
-func (r *Resolver) changes(ctx context.Context, a *model.Account, from, to *time.Time, first *int64, after *string) (*model.BalanceChangeConnection, error) {
-	q := projector.ChangesQuery{AccountID: a.ID, From: valueOr(from, time.Time{}), To: valueOr(to, time.Time{})}
-	var err error
-	if q.First, err = readFirst(first); err != nil {
-		return nil, err
-	}
-	if q.AfterVersion, err = readChangeCursor(after); err != nil {
-		return nil, err
-	}
-	if from != nil && to != nil && from.After(*to) {
-		return nil, badInput("from", "from must not be after to")
-	}
-	if err := r.awaitRead(ctx, a); err != nil {
-		return nil, err
-	}
-	page, err := r.Reads.Changes(ctx, q)
+func (r *Resolver) transactions(ctx context.Context, first *int64, after *string, filter *model.TransactionFilter) (*model.TransactionConnection, error) {
+	q, err := readTransactionsQuery(first, after, filter)
 	if err != nil {
 		return nil, err
 	}
-	c := &model.BalanceChangeConnection{Edges: make([]*model.BalanceChangeEdge, 0, len(page.Changes)), PageInfo: &model.PageInfo{HasNextPage: page.More}}
-	for i := range page.Changes {
-		edge := &model.BalanceChangeEdge{Cursor: encodeVersion(page.Changes[i].Version), Node: changeModel(&page.Changes[i])}
+	page, err := r.Reads.Transactions(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	c := &model.TransactionConnection{Edges: make([]*model.TransactionEdge, 0, len(page.Transactions)), PageInfo: &model.PageInfo{HasNextPage: page.More}}
+	for i := range page.Transactions {
+		t := &page.Transactions[i]
+		edge := &model.TransactionEdge{Cursor: encodeCursor(transactionCursor, page.Cursors[i]), Node: transactionModel(t.State, knownOrigin(t))}
 		c.Edges = append(c.Edges, edge)
 		c.PageInfo.EndCursor = &edge.Cursor
 	}
 	return c, nil
 }
 
-// awaitRead lets the read model come up to an account that a mutation answered from the state just written. What a
-// query found came out of the read model.
-func (r *Resolver) awaitRead(ctx context.Context, a *model.Account) error {
-	if graphql.GetOperationContext(ctx).Operation.Operation != ast.Mutation {
-		return nil
+func readTransactionsQuery(first *int64, after *string, filter *model.TransactionFilter) (q projector.TransactionsQuery, err error) {
+	if q.First, err = readFirst(first); err != nil {
+		return q, err
 	}
-	_, err := r.Reads.Account(ctx, a.ID, a.Version)
-	return err
+	if after != nil {
+		// What it says beyond its kind is for the read model to check, which made it.
+		if q.After, err = decodeCursor(transactionCursor, *after); err != nil {
+			return q, err
+		}
+	}
+	if filter == nil {
+		return q, nil
+	}
+	q.AccountID, q.CorrelationID = valueOr(filter.AccountID, ""), valueOr(filter.CorrelationID, "")
+	q.Status, q.Type = valueOr(filter.Status, ""), valueOr(filter.Type, "")
+	if filter.AccountID != nil {
+		if err := checkAccountID("filter.accountId", q.AccountID); err != nil {
+			return q, err
+		}
+	}
+	if filter.CorrelationID != nil && !isText(q.CorrelationID, 1, maxCorrelationID, unicode.IsPrint) {
+		return q, badInput("filter.correlationId", "a correlation id must be 1 to %d printable characters", maxCorrelationID)
+	}
+	return q, nil
+}
+
+func (r *Resolver) hold(ctx context.Context, id string) (*model.Hold, error) {
+	id, err := checkUUID("id", "hold", id)
+	if err != nil {
+		return nil, err
+	}
+	h, err := r.Reads.Hold(ctx, id)
+	return holdModel(h), err
+}
+
+func (r *Resolver) holds(ctx context.Context, a *model.Account, status *account.HoldStatus, first *int64, after *string) (*model.HoldConnection, error) {
+	q := projector.HoldsQuery{AccountID: a.ID, Status: valueOr(status, "")}
+	var err error
+	if q.First, err = readFirst(first); err != nil {
+		return nil, err
+	}
+	if q.After, err = readHoldCursor(after); err != nil {
+		return nil, err
+	}
+	if err := r.awaitRead(ctx, a); err != nil {
+		return nil, err
+	}
+	page, err := r.Reads.Holds(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	c := &model.HoldConnection{Edges: make([]*model.HoldEdge, 0, len(page.Holds)), PageInfo: &model.PageInfo{HasNextPage: page.More}}
+	for _, h := range page.Holds {
+		edge := &model.HoldEdge{Cursor: encodeCursor(holdCursor, h.ID), Node: holdModel(h)}
+		c.Edges = append(c.Edges, edge)
+		c.PageInfo.EndCursor = &edge.Cursor
+	}
+	return c, nil
+}
+
+func (r *Resolver) trialBalance(ctx context.Context, at *time.Time) (*model.TrialBalance, error) {
+	if at != nil {
+		if err := r.checkPast("at", *at); err != nil {
+			return nil, err
+		}
+	}
+	b, err := r.Reads.TrialBalance(ctx, valueOr(at, time.Time{}))
+	if err != nil {
+		return nil, err
+	}
+	m := &model.TrialBalance{At: given(b.At), Lines: make([]*model.TrialBalanceLine, 0, len(b.Lines)), Totals: make([]*model.TrialBalanceTotal, 0, len(b.Totals))}
+	for _, l := range b.Lines {
+		m.Lines = append(m.Lines, &model.TrialBalanceLine{
+			Currency: l.Currency, Account: l.Account, Debit: amount(l.Debit, l.Currency), Credit: amount(l.Credit, l.Currency),
+		})
+	}
+	for _, t := range b.Totals {
+		m.Totals = append(m.Totals, &model.TrialBalanceTotal{
+			Currency: t.Currency, Debit: amount(t.Debit, t.Currency), Credit: amount(t.Credit, t.Currency),
+		})
+	}
+	return m, nil
 }
 
 func readFirst(first *int64) (int, error) {

@@ -29,24 +29,62 @@ func (u untouched) Account(_ context.Context, id string, atLeast int64) (account
 	return account.State{ID: "ann", Currency: "EUR", Status: account.Active, Version: 1, CreatedAt: noon, UpdatedAt: noon}, nil
 }
 
+// touched fails the test.
+func touched[T any](u untouched, what string) (none T, err error) {
+	u.t.Errorf("the read model was asked for %s", what)
+	return none, nil
+}
+
 func (u untouched) Accounts(context.Context, projector.AccountsQuery) (projector.AccountsPage, error) {
-	u.t.Error("the read model was asked for accounts")
-	return projector.AccountsPage{}, nil
+	return touched[projector.AccountsPage](u, "accounts")
 }
 
 func (u untouched) Transaction(context.Context, string) (transaction.State, error) {
-	u.t.Error("the read model was asked for a transaction")
-	return transaction.State{}, nil
+	return touched[transaction.State](u, "a transaction")
+}
+
+func (u untouched) TransactionRecord(context.Context, string) (projector.TransactionRecord, error) {
+	return touched[projector.TransactionRecord](u, "a transaction")
+}
+
+func (u untouched) Transactions(context.Context, projector.TransactionsQuery) (projector.TransactionsPage, error) {
+	return touched[projector.TransactionsPage](u, "transactions")
+}
+
+func (u untouched) TransactionTrail(context.Context, string) ([]projector.EventRecord, error) {
+	return touched[[]projector.EventRecord](u, "a trail")
+}
+
+func (u untouched) Hold(context.Context, string) (account.Hold, error) {
+	return touched[account.Hold](u, "a hold")
+}
+
+func (u untouched) Holds(context.Context, projector.HoldsQuery) (projector.HoldsPage, error) {
+	return touched[projector.HoldsPage](u, "holds")
 }
 
 func (u untouched) BalanceAt(context.Context, string, time.Time) (decimal.NullDecimal, error) {
-	u.t.Error("the read model was asked for a balance")
-	return decimal.NullDecimal{}, nil
+	return touched[decimal.NullDecimal](u, "a balance")
 }
 
 func (u untouched) Changes(context.Context, projector.ChangesQuery) (projector.ChangesPage, error) {
-	u.t.Error("the read model was asked for changes")
-	return projector.ChangesPage{}, nil
+	return touched[projector.ChangesPage](u, "changes")
+}
+
+func (u untouched) Statement(context.Context, string, time.Time, time.Time) (projector.Statement, error) {
+	return touched[projector.Statement](u, "a statement")
+}
+
+func (u untouched) Explain(context.Context, string, time.Time, time.Time) (projector.Explanation, error) {
+	return touched[projector.Explanation](u, "an explanation")
+}
+
+func (u untouched) Events(context.Context, string, int64, int) (projector.EventsPage, error) {
+	return touched[projector.EventsPage](u, "events")
+}
+
+func (u untouched) TrialBalance(context.Context, time.Time) (projector.TrialBalance, error) {
+	return touched[projector.TrialBalance](u, "the books")
 }
 
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
@@ -73,6 +111,20 @@ func TestBadInputOfQueriesIsRefusedBeforeAnythingIsRead(t *testing.T) {
 		`{ account(id: "ann") { changes(first: 101) { edges { cursor } } } }`:                                               "first",
 		`{ account(id: "ann") { changes(after: "") { edges { cursor } } } }`:                                                "after",
 		`{ account(id: "ann") { changes(from: "2026-01-02T00:00:00Z", to: "2026-01-01T23:59:59Z") { edges { cursor } } } }`: "from",
+		`{ account(id: "ann") { explain(from: "2026-01-02T00:00:00Z", to: "2026-01-01T23:59:59Z") { difference } } }`:       "from",
+		`{ account(id: "ann") { events(first: 101) { edges { cursor } } } }`:                                                "first",
+		`{ account(id: "ann") { events(after: "Y2hhbmdlOjc") { edges { cursor } } } }`:                                      "after",
+		`{ account(id: "ann") { holds(first: 0) { edges { cursor } } } }`:                                                   "first",
+		`{ account(id: "ann") { holds(after: "aG9sZDo3") { edges { cursor } } } }`:                                          "after",
+		`{ hold(id: "7") { id } }`:                                                                                          "id",
+		`{ hold(id: "urn:uuid:123e4567-e89b-42d3-a456-426614174000") { id } }`:                                              "id",
+		`{ trialBalance(at: "2026-11-24T13:00:00.001Z") { totals { debit } } }`:                                             "at",
+		`{ transactions(first: 101) { edges { cursor } } }`:                                                                 "first",
+		`{ transactions(after: "") { edges { cursor } } }`:                                                                  "after",
+		`{ transactions(after: "` + strings.Repeat("a", 257) + `") { edges { cursor } } }`:                                  "after",
+		`{ transactions(filter: {accountId: "a b"}) { edges { cursor } } }`:                                                 "filter accountId",
+		`{ transactions(filter: {correlationId: ""}) { edges { cursor } } }`:                                                "filter correlationId",
+		`{ transactions(filter: {correlationId: "` + strings.Repeat("a", 65) + `"}) { edges { cursor } } }`:                 "filter correlationId",
 	} {
 		t.Run(query[:min(len(query), 70)], func(t *testing.T) {
 			out := a.ask(query)

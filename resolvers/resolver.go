@@ -11,6 +11,7 @@ import (
 	"daybook/domain/account"
 	"daybook/domain/transaction"
 	"daybook/engine"
+	"daybook/engine/ledger"
 	"daybook/projector"
 	"daybook/projector/live"
 )
@@ -30,21 +31,41 @@ type Resolver struct {
 // Commands carries out commands.
 type Commands interface {
 	// Execute answers with a *domain.Refusal when nothing was done, or when that is not known.
-	Execute(ctx context.Context, c engine.Command) (engine.Result, error)
+	Execute(ctx context.Context, c ledger.Command) (ledger.Result, error)
+	// ExecuteBatch answers each command as Execute would, in the order of the commands, save that it does not wait for
+	// other partitions. With atomic, all are carried out or none: BATCH_SPANS_PARTITIONS, BATCH_ABORTED.
+	ExecuteBatch(ctx context.Context, commands []ledger.Command, atomic bool) []engine.Answer
 }
 
-// Reads finds in the read model. A read model that cannot be reached is a *domain.Refusal with UNAVAILABLE.
+// Reads finds in the read model. A read model that cannot be reached is a *domain.Refusal with UNAVAILABLE, and a read
+// that takes too long one with READ_TIMEOUT.
 type Reads interface {
 	// Account returns the account, or the zero State when there is none. With atLeast above zero it waits until the
 	// read model has that version; READ_TIMEOUT when it does not in time.
 	Account(ctx context.Context, id string, atLeast int64) (account.State, error)
 	Accounts(ctx context.Context, q projector.AccountsQuery) (projector.AccountsPage, error)
-	// Transaction returns the transaction, or the zero State when there is none.
+	// Transaction and TransactionRecord return the transaction, the zero value when there is none.
 	Transaction(ctx context.Context, id string) (transaction.State, error)
+	TransactionRecord(ctx context.Context, id string) (projector.TransactionRecord, error)
+	// Transactions refuses a cursor that it did not give with BAD_USER_INPUT.
+	Transactions(ctx context.Context, q projector.TransactionsQuery) (projector.TransactionsPage, error)
+	// TransactionTrail returns the account events of a transaction, in the order of their times.
+	TransactionTrail(ctx context.Context, id string) ([]projector.EventRecord, error)
+	// Hold returns the hold, or the zero Hold when there is none.
+	Hold(ctx context.Context, id string) (account.Hold, error)
+	Holds(ctx context.Context, q projector.HoldsQuery) (projector.HoldsPage, error)
 	// BalanceAt returns the balance after the last event at or before the moment; not valid before the account was
 	// created.
 	BalanceAt(ctx context.Context, accountID string, at time.Time) (decimal.NullDecimal, error)
 	Changes(ctx context.Context, q projector.ChangesQuery) (projector.ChangesPage, error)
+	// Statement returns the balances before from and before to; a zero time does not bound.
+	Statement(ctx context.Context, accountID string, from, to time.Time) (projector.Statement, error)
+	Explain(ctx context.Context, accountID string, from, to time.Time) (projector.Explanation, error)
+	// Events returns a page of an account's events after a version, oldest first.
+	Events(ctx context.Context, accountID string, after int64, first int) (projector.EventsPage, error)
+	// TrialBalance returns the books at a moment, the present one when it is zero. QUERY_TOO_COSTLY when they have too
+	// many lines.
+	TrialBalance(ctx context.Context, at time.Time) (projector.TrialBalance, error)
 }
 
 // Live feeds subscriptions.

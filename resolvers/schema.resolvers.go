@@ -7,6 +7,7 @@ package resolvers
 
 import (
 	"context"
+	"daybook/domain/account"
 	"daybook/graph"
 	"daybook/graph/model"
 	"daybook/graph/scalar"
@@ -21,24 +22,76 @@ func (r *accountResolver) Changes(ctx context.Context, obj *model.Account, from 
 	return r.changes(ctx, obj, from, to, first, after)
 }
 
-func (r *mutationResolver) CreateAccount(ctx context.Context, input model.CreateAccountInput) (*model.CreateAccountPayload, error) {
-	return r.createAccount(ctx, input)
+func (r *accountResolver) Events(ctx context.Context, obj *model.Account, first *int64, after *string) (*model.AccountEventConnection, error) {
+	return r.events(ctx, obj, first, after)
 }
 
-func (r *mutationResolver) TopUp(ctx context.Context, input model.TopUpInput) (*model.TopUpPayload, error) {
-	return r.topUp(ctx, input)
+func (r *accountResolver) Holds(ctx context.Context, obj *model.Account, status *account.HoldStatus, first *int64, after *string) (*model.HoldConnection, error) {
+	return r.holds(ctx, obj, status, first, after)
 }
 
-func (r *mutationResolver) Transfer(ctx context.Context, input model.TransferInput) (*model.TransferPayload, error) {
-	return r.transfer(ctx, input)
+func (r *accountResolver) Explain(ctx context.Context, obj *model.Account, from time.Time, to time.Time) (*model.Explanation, error) {
+	return r.explain(ctx, obj, from, to)
 }
 
-func (r *mutationResolver) ChangeAccountStatus(ctx context.Context, input model.ChangeAccountStatusInput) (*model.ChangeAccountStatusPayload, error) {
-	return r.changeStatus(ctx, input)
+func (r *balanceChangeConnectionResolver) OpeningBalance(ctx context.Context, obj *model.BalanceChangeConnection) (*scalar.Decimal, error) {
+	return r.openingBalance(ctx, obj)
 }
 
-func (r *mutationResolver) ChangeAccountLimits(ctx context.Context, input model.ChangeAccountLimitsInput) (*model.ChangeAccountLimitsPayload, error) {
-	return r.changeLimits(ctx, input)
+func (r *balanceChangeConnectionResolver) ClosingBalance(ctx context.Context, obj *model.BalanceChangeConnection) (*scalar.Decimal, error) {
+	return r.closingBalance(ctx, obj)
+}
+
+func (r *explanationGroupResolver) Changes(ctx context.Context, obj *model.ExplanationGroup, first *int64, after *string) (*model.BalanceChangeConnection, error) {
+	return r.groupChanges(ctx, obj, first, after)
+}
+
+func (r *mutationResolver) CreateAccount(ctx context.Context, input model.CreateAccountInput) (*model.Payload, error) {
+	return perform(ctx, r.Resolver, input, readCreateAccount)
+}
+
+func (r *mutationResolver) TopUp(ctx context.Context, input model.TopUpInput) (*model.Payload, error) {
+	return perform(ctx, r.Resolver, input, readTopUp)
+}
+
+func (r *mutationResolver) Withdraw(ctx context.Context, input model.WithdrawInput) (*model.Payload, error) {
+	return perform(ctx, r.Resolver, input, readWithdraw)
+}
+
+func (r *mutationResolver) Transfer(ctx context.Context, input model.TransferInput) (*model.Payload, error) {
+	return perform(ctx, r.Resolver, input, readTransfer)
+}
+
+func (r *mutationResolver) Pay(ctx context.Context, input model.PayInput) (*model.Payload, error) {
+	return perform(ctx, r.Resolver, input, readPay)
+}
+
+func (r *mutationResolver) Refund(ctx context.Context, input model.RefundInput) (*model.Payload, error) {
+	return perform(ctx, r.Resolver, input, readRefund)
+}
+
+func (r *mutationResolver) AuthorizeHold(ctx context.Context, input model.AuthorizeHoldInput) (*model.Payload, error) {
+	return perform(ctx, r.Resolver, input, readAuthorizeHold)
+}
+
+func (r *mutationResolver) CaptureHold(ctx context.Context, input model.CaptureHoldInput) (*model.Payload, error) {
+	return perform(ctx, r.Resolver, input, readCaptureHold)
+}
+
+func (r *mutationResolver) VoidHold(ctx context.Context, input model.VoidHoldInput) (*model.Payload, error) {
+	return perform(ctx, r.Resolver, input, readVoidHold)
+}
+
+func (r *mutationResolver) ChangeAccountStatus(ctx context.Context, input model.ChangeAccountStatusInput) (*model.Payload, error) {
+	return perform(ctx, r.Resolver, input, readChangeStatus)
+}
+
+func (r *mutationResolver) ChangeAccountLimits(ctx context.Context, input model.ChangeAccountLimitsInput) (*model.Payload, error) {
+	return perform(ctx, r.Resolver, input, readChangeLimits)
+}
+
+func (r *mutationResolver) SubmitBatch(ctx context.Context, input model.SubmitBatchInput) (*model.SubmitBatchPayload, error) {
+	return r.submitBatch(ctx, input)
 }
 
 func (r *queryResolver) Account(ctx context.Context, id string, atLeastVersion *int64) (*model.Account, error) {
@@ -53,6 +106,18 @@ func (r *queryResolver) Transaction(ctx context.Context, id string) (*model.Tran
 	return r.transaction(ctx, id)
 }
 
+func (r *queryResolver) Transactions(ctx context.Context, first *int64, after *string, filter *model.TransactionFilter) (*model.TransactionConnection, error) {
+	return r.transactions(ctx, first, after, filter)
+}
+
+func (r *queryResolver) Hold(ctx context.Context, id string) (*model.Hold, error) {
+	return r.hold(ctx, id)
+}
+
+func (r *queryResolver) TrialBalance(ctx context.Context, at *time.Time) (*model.TrialBalance, error) {
+	return r.trialBalance(ctx, at)
+}
+
 func (r *subscriptionResolver) BalanceChanged(ctx context.Context, accountID string, afterVersion *int64) (<-chan *model.BalanceChanged, error) {
 	return r.balanceChanged(ctx, accountID, afterVersion)
 }
@@ -61,7 +126,35 @@ func (r *subscriptionResolver) TransactionUpdated(ctx context.Context, id string
 	return r.transactionUpdated(ctx, id)
 }
 
+func (r *transactionResolver) ActorID(ctx context.Context, obj *model.Transaction) (*string, error) {
+	return told(ctx, obj, func(o model.Origin) *string { return o.ActorID })
+}
+
+func (r *transactionResolver) ActorType(ctx context.Context, obj *model.Transaction) (*string, error) {
+	return told(ctx, obj, func(o model.Origin) *string { return o.ActorType })
+}
+
+func (r *transactionResolver) CorrelationID(ctx context.Context, obj *model.Transaction) (*string, error) {
+	return told(ctx, obj, func(o model.Origin) *string { return o.CorrelationID })
+}
+
+func (r *transactionResolver) CausationID(ctx context.Context, obj *model.Transaction) (*string, error) {
+	return told(ctx, obj, func(o model.Origin) *string { return o.CausationID })
+}
+
+func (r *transactionResolver) Trail(ctx context.Context, obj *model.Transaction) ([]*model.AccountEvent, error) {
+	return r.trail(ctx, obj)
+}
+
 func (r *Resolver) Account() graph.AccountResolver { return &accountResolver{r} }
+
+func (r *Resolver) BalanceChangeConnection() graph.BalanceChangeConnectionResolver {
+	return &balanceChangeConnectionResolver{r}
+}
+
+func (r *Resolver) ExplanationGroup() graph.ExplanationGroupResolver {
+	return &explanationGroupResolver{r}
+}
 
 func (r *Resolver) Mutation() graph.MutationResolver { return &mutationResolver{r} }
 
@@ -69,9 +162,14 @@ func (r *Resolver) Query() graph.QueryResolver { return &queryResolver{r} }
 
 func (r *Resolver) Subscription() graph.SubscriptionResolver { return &subscriptionResolver{r} }
 
+func (r *Resolver) Transaction() graph.TransactionResolver { return &transactionResolver{r} }
+
 type (
-	accountResolver      struct{ *Resolver }
-	mutationResolver     struct{ *Resolver }
-	queryResolver        struct{ *Resolver }
-	subscriptionResolver struct{ *Resolver }
+	accountResolver                 struct{ *Resolver }
+	balanceChangeConnectionResolver struct{ *Resolver }
+	explanationGroupResolver        struct{ *Resolver }
+	mutationResolver                struct{ *Resolver }
+	queryResolver                   struct{ *Resolver }
+	subscriptionResolver            struct{ *Resolver }
+	transactionResolver             struct{ *Resolver }
 )

@@ -27,7 +27,7 @@ func (r *Resolver) balanceChanged(ctx context.Context, accountID string, after *
 }
 
 func (r *Resolver) transactionUpdated(ctx context.Context, id string) (<-chan *model.Transaction, error) {
-	id, err := checkTransactionID("id", id)
+	id, err := checkUUID("id", "transaction", id)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func (r *Resolver) transactionUpdated(ctx context.Context, id string) (<-chan *m
 	if err != nil {
 		return nil, err
 	}
-	return stream(ctx, r, feed, func(s transaction.State) *model.Transaction { return transactionModel(&s) }), nil
+	return stream(ctx, r, feed, func(s transaction.State) *model.Transaction { return transactionModel(s, r.originOf(s.ID, nil)) }), nil
 }
 
 // source is what a subscription is fed from.

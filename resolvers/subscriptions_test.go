@@ -112,7 +112,7 @@ func overWebSocket(t *testing.T, a *api, protocol, query string) subscription {
 func overSSE(t *testing.T, a *api, query string) subscription {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	res := a.request(ctx, query, "text/event-stream")
+	res := a.request(ctx, query, nil, "text/event-stream")
 	t.Cleanup(func() { cancel(); _ = res.Body.Close() })
 	lines := bufio.NewScanner(res.Body)
 	return subscription{t, func() (a answer, ended bool) {

@@ -83,11 +83,14 @@ func badRequests() []badRequest {
 	} {
 		document("moment "+name, "BAD_USER_INPUT", fmt.Sprintf(`{ account(id: "alice") { balance(at: %q) } }`, at))
 	}
+	all = append(all, badMovements()...)
 	all = append(all, badDocuments()...)
 	all = append(all,
 		badRequest{"variables missing", "BAD_USER_INPUT", topUp, nil},
 		badRequest{"variable of another type", "BAD_USER_INPUT", topUp, map[string]any{"input": marker}},
-		badRequest{"huge variables", "QUERY_TOO_COSTLY", topUp, map[string]any{"x": strings.Repeat("v", 200_000)}},
+		badRequest{"huge variables", "QUERY_TOO_COSTLY", topUp, map[string]any{"x": strings.Repeat("v", 460_000)}},
+		badRequest{"too many values in variables", "QUERY_TOO_COSTLY", topUp, map[string]any{"x": make([]int, 16_000)}},
+		badRequest{"too many lists in variables", "QUERY_TOO_COSTLY", topUp, map[string]any{"x": make([]struct{}, 9_000)}},
 		badRequest{"enum unknown", "BAD_USER_INPUT", `query($t: AccountType!) { accounts(filter: {type: $t}) { edges { cursor } } }`, map[string]any{"t": marker}},
 		badRequest{"enum in lower case", "BAD_USER_INPUT", `query($t: AccountType!) { accounts(filter: {type: $t}) { edges { cursor } } }`, map[string]any{"t": "user"}},
 		badRequest{"skip decided by null", "BAD_USER_INPUT", `query($s: Boolean = true) { __typename @skip(if: $s) }`, map[string]any{"s": nil}},
@@ -151,6 +154,14 @@ func badDocuments() []badRequest {
 	document("many unknown fields", "BAD_USER_INPUT", `{ account(id: "alice") { `+repeat(900, "unknown"+strings.Repeat("x", 50)+"%d ")+`} }`)
 	document("many fields in conflict", "BAD_USER_INPUT", `{ `+repeat(20, `a%d: account(id: "alice") { `+conflicts+`} `)+`}`)
 	document("many fragments through one another", "BAD_USER_INPUT", `{ account(id: "alice") { ...F0 } } `+chained(19))
+	document("a batch of two in one", "BAD_USER_INPUT", `mutation { submitBatch(input: {commands: [{voidHold: {holdId: "h", idempotencyKey: "k"}, captureHold: {holdId: "h", idempotencyKey: "k"}}]}) { results { userErrors { code } } } }`)
+	document("a batch of null", "BAD_USER_INPUT", `mutation { submitBatch(input: {commands: [{voidHold: null}]}) { results { userErrors { code } } } }`)
+	document("a batch of nothing at all", "BAD_USER_INPUT", `mutation { submitBatch(input: {commands: [{}]}) { results { userErrors { code } } } }`)
+	document("an empty batch", "BAD_USER_INPUT", `mutation { submitBatch(input: {commands: []}) { results { userErrors { code } } } }`)
+	document("a batch written out", "QUERY_TOO_COSTLY", `mutation { submitBatch(input: {commands: [`+
+		repeat(300, `{voidHold: {holdId: "h", idempotencyKey: "k%d"}} `)+`]}) { results { userErrors { code } } } }`)
+	document("four trial balances", "QUERY_TOO_COSTLY", `{ `+repeat(4, `a%d: trialBalance { lines { account debit credit } } `)+`}`)
+	document("an explanation of everybody", "QUERY_TOO_COSTLY", `{ accounts(first: 20) { edges { node { explain(from: "2026-01-01T00:00:00Z", to: "2026-01-02T00:00:00Z") { difference } } } } }`)
 	document("two subscriptions in one", "BAD_USER_INPUT", `subscription { a: balanceChanged(accountId: "alice") { version } b: transactionUpdated(id: "x") { id } }`)
 	for _, s := range badSubscriptions {
 		document("subscription: "+s.name, "BAD_USER_INPUT", s.query)

@@ -12,6 +12,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"daybook/graph"
+	"daybook/resolvers"
 )
 
 // BenchmarkRefusing shows what each hostile document costs.
@@ -49,4 +50,21 @@ func BenchmarkTopUp(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkBatch is a batch of a thousand top-ups through the handler, with nothing behind the resolvers.
+func BenchmarkBatch(b *testing.B) {
+	h := New(config(&backend{}))
+	body := request(batchMutation, map[string]any{"input": map[string]any{"commands": batchOf(resolvers.MaxBatch)}})
+	b.ReportAllocs()
+	for b.Loop() {
+		r := httptest.NewRequest(http.MethodPost, "/graphql", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != http.StatusOK || strings.Contains(w.Body.String(), `"errors"`) {
+			b.Fatal(w.Body)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/resolvers.MaxBatch, "ns/command")
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 
 	"github.com/vektah/gqlparser/v2/ast"
+
+	"daybook/resolvers"
 )
 
 // What an operation costs: each field 1, one that asks the read model more, and what stands below a list as often as
@@ -11,13 +13,33 @@ import (
 const (
 	seekCost     = 5  // a look-up in the read model
 	pageCost     = 5  // a page of a list
-	mutationCost = 10 // a command
+	mutationCost = 10 // a command, or a batch of them
+	commandCost  = 1  // a command of a batch
+	explainCost  = 1000
+	booksCost    = 5000 // a trial balance
 
-	// A page's length is never taken as more: resolvers refuse what is above.
-	maxPage = 100
+	// Lengths are never taken as more: resolvers refuse what is above.
+	maxPage  = 100
+	maxBatch = resolvers.MaxBatch
 	// usualPage is what a page holds when the length is neither given nor set by the schema.
 	usualPage = 20
 )
+
+// weights are what fields cost beyond 1, those of Query and Mutation aside.
+var weights = map[string]map[string]int{
+	"Query":                   {"trialBalance": booksCost},
+	"Account":                 {"changes": pageCost, "events": pageCost, "holds": pageCost, "explain": explainCost},
+	"BalanceChangeConnection": {"openingBalance": seekCost, "closingBalance": seekCost},
+	"ExplanationGroup":        {"changes": pageCost},
+	"Transaction": {
+		"actorId": seekCost, "actorType": seekCost, "correlationId": seekCost, "causationId": seekCost, "trail": seekCost,
+	},
+}
+
+// lists are how long the lists without pages are taken to be.
+var lists = map[string]map[string]int{
+	"Explanation": {"groups": 200}, "TrialBalance": {"lines": 1000}, "Transaction": {"trail": 4},
+}
 
 // introspectionLists are how long the schema's own lists are taken to be.
 var introspectionLists = map[string]int{
@@ -65,24 +87,24 @@ func (p *pricing) field(f *ast.Field) (cost, introspection int) {
 		return 1, p.introspection(f.SelectionSet)
 	}
 	below, introspection := p.set(f.SelectionSet)
+	if f.ObjectDefinition.Name == "Mutation" && f.Name == "submitBatch" {
+		return 1 + weight(f) + p.batch(f)*(commandCost+below), introspection
+	}
 	return 1 + weight(f) + p.page(f)*below, introspection
 }
 
 func weight(f *ast.Field) int {
-	switch f.ObjectDefinition.Name {
-	case "Query":
+	on := f.ObjectDefinition.Name
+	if known := weights[on][f.Name]; known > 0 {
+		return known
+	}
+	switch {
+	case on == "Query":
 		return seekCost
-	case "Mutation":
+	case on == "Mutation":
 		return mutationCost
-	case "Account":
-		switch f.Name {
-		case "changes":
-			return pageCost
-		case "balance":
-			if f.Arguments.ForName("at") != nil {
-				return seekCost
-			}
-		}
+	case on == "Account" && f.Name == "balance" && f.Arguments.ForName("at") != nil:
+		return seekCost
 	}
 	return 0
 }
@@ -91,7 +113,7 @@ func weight(f *ast.Field) int {
 func (p *pricing) page(f *ast.Field) int {
 	argument := f.Definition.Arguments.ForName("first")
 	if argument == nil {
-		return 1
+		return max(1, lists[f.ObjectDefinition.Name][f.Name])
 	}
 	value := f.Arguments.ForName("first")
 	if value == nil {
@@ -104,6 +126,36 @@ func (p *pricing) page(f *ast.Field) int {
 		}
 	}
 	return length(value.Value, p.variables)
+}
+
+// batch is how many commands a batch has, or the most it may have where that cannot be told.
+func (p *pricing) batch(f *ast.Field) int {
+	input := f.Arguments.ForName("input")
+	if input == nil {
+		return maxBatch
+	}
+	list := input.Value
+	if list.Kind == ast.ObjectValue {
+		if list = list.Children.ForName("commands"); list == nil {
+			return maxBatch
+		}
+	}
+	switch list.Kind {
+	case ast.ListValue:
+		return min(len(list.Children), maxBatch)
+	case ast.ObjectValue: // One alone stands for a list of one.
+		return 1
+	case ast.Variable:
+		p.dynamic = true
+	}
+	value := p.variables[list.Raw]
+	if in, ok := value.(map[string]any); ok && list == input.Value {
+		value = in["commands"]
+	}
+	if commands, ok := value.([]any); ok {
+		return min(len(commands), maxBatch)
+	}
+	return maxBatch
 }
 
 func length(v *ast.Value, variables map[string]any) int {

@@ -17,6 +17,7 @@ import (
 	"daybook/domain/account"
 	"daybook/domain/transaction"
 	"daybook/engine"
+	"daybook/engine/ledger"
 	"daybook/graph"
 	"daybook/graph/model"
 	"daybook/internal/ids"
@@ -33,36 +34,84 @@ const patience = 20 * time.Second
 // backend stands behind the resolvers. It knows one account and counts what reaches it beyond that.
 type backend struct {
 	executed atomic.Int64 // commands
+	last     atomic.Pointer[ledger.Meta]
 	searched atomic.Int64 // look-ups other than of an account
 }
 
-func (b *backend) Execute(_ context.Context, c engine.Command) (engine.Result, error) {
+func (b *backend) Execute(_ context.Context, c ledger.Command) (ledger.Result, error) {
 	b.executed.Add(1)
-	return engine.Result{Account: theAccount("alice")}, nil
+	b.last.Store(c.Common())
+	return ledger.Result{Account: theAccount("alice")}, nil
+}
+
+func (b *backend) ExecuteBatch(ctx context.Context, commands []ledger.Command, _ bool) []engine.Answer {
+	answers := make([]engine.Answer, len(commands))
+	for i, c := range commands {
+		answers[i].Result, answers[i].Err = b.Execute(ctx, c)
+	}
+	return answers
 }
 
 func (b *backend) Account(_ context.Context, id string, _ int64) (account.State, error) {
 	return theAccount(id), nil
 }
 
-func (b *backend) Accounts(context.Context, projector.AccountsQuery) (projector.AccountsPage, error) {
+// search counts a look-up that finds nothing.
+func search[T any](b *backend) (none T, err error) {
 	b.searched.Add(1)
-	return projector.AccountsPage{}, nil
+	return none, nil
+}
+
+func (b *backend) Accounts(context.Context, projector.AccountsQuery) (projector.AccountsPage, error) {
+	return search[projector.AccountsPage](b)
 }
 
 func (b *backend) Transaction(context.Context, string) (transaction.State, error) {
-	b.searched.Add(1)
-	return transaction.State{}, nil
+	return search[transaction.State](b)
+}
+
+func (b *backend) TransactionRecord(context.Context, string) (projector.TransactionRecord, error) {
+	return search[projector.TransactionRecord](b)
+}
+
+func (b *backend) Transactions(context.Context, projector.TransactionsQuery) (projector.TransactionsPage, error) {
+	return search[projector.TransactionsPage](b)
+}
+
+func (b *backend) TransactionTrail(context.Context, string) ([]projector.EventRecord, error) {
+	return search[[]projector.EventRecord](b)
+}
+
+func (b *backend) Hold(context.Context, string) (account.Hold, error) {
+	return search[account.Hold](b)
+}
+
+func (b *backend) Holds(context.Context, projector.HoldsQuery) (projector.HoldsPage, error) {
+	return search[projector.HoldsPage](b)
 }
 
 func (b *backend) BalanceAt(context.Context, string, time.Time) (decimal.NullDecimal, error) {
-	b.searched.Add(1)
-	return decimal.NullDecimal{}, nil
+	return search[decimal.NullDecimal](b)
 }
 
 func (b *backend) Changes(context.Context, projector.ChangesQuery) (projector.ChangesPage, error) {
-	b.searched.Add(1)
-	return projector.ChangesPage{}, nil
+	return search[projector.ChangesPage](b)
+}
+
+func (b *backend) Statement(context.Context, string, time.Time, time.Time) (projector.Statement, error) {
+	return search[projector.Statement](b)
+}
+
+func (b *backend) Explain(context.Context, string, time.Time, time.Time) (projector.Explanation, error) {
+	return search[projector.Explanation](b)
+}
+
+func (b *backend) Events(context.Context, string, int64, int) (projector.EventsPage, error) {
+	return search[projector.EventsPage](b)
+}
+
+func (b *backend) TrialBalance(context.Context, time.Time) (projector.TrialBalance, error) {
+	return search[projector.TrialBalance](b)
 }
 
 var now = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)

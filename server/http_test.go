@@ -123,7 +123,7 @@ func TestABodyOverTheLimitIsRefusedWithoutBeingRead(t *testing.T) {
 			_ = conn.SetDeadline(time.Now().Add(patience))
 			fmt.Fprintf(conn, "POST /graphql HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n%s\r\n\r\n", s.address, header)
 			if name == "in chunks" {
-				fmt.Fprintf(conn, "%x\r\n%s\r\n", 300<<10, strings.Repeat(" ", 300<<10))
+				fmt.Fprintf(conn, "%x\r\n%s\r\n", 600<<10, strings.Repeat(" ", 600<<10))
 			}
 			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil {
@@ -142,7 +142,7 @@ func TestABodyOverTheLimitIsRefusedWithoutBeingRead(t *testing.T) {
 			t.Errorf("got %d %s", a.status, a.body)
 		}
 	}
-	if a := s.post(t, strings.Replace(typename, "{", "{"+strings.Repeat(" ", 255<<10), 1)); a.status != 200 {
+	if a := s.post(t, strings.Replace(typename, "{", "{"+strings.Repeat(" ", 511<<10), 1)); a.status != 200 {
 		t.Errorf("a body below the limit gets %d", a.status)
 	}
 }

@@ -8,8 +8,9 @@ type Limits struct {
 	Query QueryLimits
 	// Body bounds a request's body and a WebSocket message, in bytes.
 	Body int64
-	// Variables bounds the JSON of an operation's variables, in bytes.
-	Variables int
+	// Variables bounds the JSON of an operation's variables, in bytes, and Values how many values it holds: each takes
+	// much more memory than its text. Both leave room for the largest batch.
+	Variables, Values int
 	// Header bounds a request's header, in bytes.
 	Header int
 	// Cache bounds the checked documents that are kept.
@@ -86,9 +87,9 @@ func DefaultLimits() Limits {
 			Aliases: 100, Directives: 50, Fragments: 20, Operations: 10, ValueDepth: 8, Name: 64,
 			Cost: 20_000, IntrospectionCost: 100_000,
 		},
-		Body: 256 << 10, Variables: 128 << 10, Header: 16 << 10,
+		Body: 512 << 10, Variables: 448 << 10, Values: 16_000, Header: 16 << 10,
 		Cache:       CacheLimits{Entries: 1000, Bytes: 1 << 20, Document: 16 << 10},
-		Connections: 16_384, InFlight: 2048, LargeBodies: 512, Streams: 8192, StreamOperations: 100,
+		Connections: 16_384, InFlight: 2048, LargeBodies: 256, Streams: 8192, StreamOperations: 100,
 		ReadHeader: 5 * time.Second, Read: 20 * time.Second, Request: 45 * time.Second, Write: time.Minute,
 		Idle: 2 * time.Minute, StreamWrite: 10 * time.Second, Init: 5 * time.Second, Ping: 20 * time.Second,
 		Goodbye: time.Second, Shutdown: 10 * time.Second,

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"daybook/domain"
+	"daybook/resolvers"
 )
 
 // checkOrigin refuses pages of other sites: a browser would let any of them talk to a server on its user's machine.
@@ -19,6 +20,7 @@ func (s *Server) checkOrigin(w http.ResponseWriter, r *http.Request) *refusal {
 	}
 	if slices.Contains(s.origins, strings.ToLower(origin)) {
 		w.Header().Set("Access-Control-Allow-Origin", origin)
+		w.Header().Set("Access-Control-Expose-Headers", resolvers.HeaderCorrelationID)
 		w.Header().Add("Vary", "Origin")
 		return nil
 	}

@@ -74,7 +74,7 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request) (*graphql.RawParam
 		w.Header().Set("Connection", "close")
 		return nil, refuse(http.StatusBadRequest, domain.BadUserInput, "the body did not arrive whole or in time; send it again")
 	}
-	params, err := readParams(body.Bytes(), s.limits.Variables)
+	params, err := readParams(body.Bytes(), s.limits)
 	if err != nil {
 		return nil, &refusal{http.StatusBadRequest, err}
 	}
@@ -100,7 +100,7 @@ func (s *Server) tooLarge() *refusal {
 }
 
 // readParams reads {"query", "operationName", "variables"}. Its errors never repeat the body.
-func readParams(body []byte, maxVariables int) (*graphql.RawParams, *gqlerror.Error) {
+func readParams(body []byte, limits Limits) (*graphql.RawParams, *gqlerror.Error) {
 	var wire struct {
 		Query         string          `json:"query"`
 		OperationName string          `json:"operationName"`
@@ -124,8 +124,11 @@ func readParams(body []byte, maxVariables int) (*graphql.RawParams, *gqlerror.Er
 		return nil, badInput(nil, "the request is not valid JSON")
 	}
 	params := &graphql.RawParams{Query: wire.Query, OperationName: wire.OperationName}
-	if len(wire.Variables) > maxVariables {
-		return nil, tooCostly(nil, "the variables must be at most %d bytes", maxVariables)
+	if len(wire.Variables) > limits.Variables {
+		return nil, tooCostly(nil, "the variables must be at most %d bytes", limits.Variables)
+	}
+	if len(wire.Variables) > limits.Values && values(wire.Variables) > limits.Values {
+		return nil, tooCostly(nil, "the variables must hold at most %d values", limits.Values)
 	}
 	if len(wire.Variables) > 0 && wire.Variables[0] != 'n' {
 		if wire.Variables[0] != '{' {
@@ -138,6 +141,22 @@ func readParams(body []byte, maxVariables int) (*graphql.RawParams, *gqlerror.Er
 		}
 	}
 	return params, nil
+}
+
+// values counts the values in valid JSON, those in lists and objects too; an empty list or object counts for two.
+func values(valid []byte) int {
+	n, quoted := 1, false
+	for i := 0; i < len(valid); i++ {
+		switch c := valid[i]; {
+		case c == '"':
+			quoted = !quoted
+		case quoted && c == '\\':
+			i++
+		case !quoted && (c == ',' || c == '[' || c == '{'):
+			n++
+		}
+	}
+	return n
 }
 
 // isJSON asks for application/json in UTF-8. A page of another site cannot send that without asking first.

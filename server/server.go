@@ -139,6 +139,9 @@ func (s *Server) serveGraphQL(w http.ResponseWriter, r *http.Request) {
 
 // servePost answers one operation, in JSON or as a stream of events.
 func (s *Server) servePost(w http.ResponseWriter, r *http.Request) {
+	if id := s.config.Resolver.Correlate(r.Header); id != "" {
+		w.Header().Set(resolvers.HeaderCorrelationID, id)
+	}
 	params, refused := s.read(w, r)
 	if refused != nil {
 		s.refuse(w, r, refused)

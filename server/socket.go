@@ -200,7 +200,7 @@ func (c *socket) admitOperation(f frame) ([]byte, error) {
 	if f.ID == "" {
 		return nil, c.violated(closeBadMessage, "an operation must have an id")
 	}
-	if _, err := readParams(f.Payload, c.limits.Variables); err != nil {
+	if _, err := readParams(f.Payload, c.limits); err != nil {
 		c.fail(f.ID, err)
 		return nil, nil
 	}

@@ -160,7 +160,7 @@ func TestClientsAreKeptToTheirSubProtocol(t *testing.T) {
 		{"init missing", modernProtocol, []string{`{"type":"subscribe","id":"1","payload":` + typename + `}`}, 4401},
 		{"init missing", legacyProtocol, []string{`{"type":"start","id":"1","payload":` + typename + `}`}, 4401},
 		{"an id in use", modernProtocol, []string{init, `{"type":"subscribe","id":"1","payload":` + watch("alice") + `}`, `{"type":"subscribe","id":"1","payload":` + watch("alice") + `}`}, 4409},
-		{"oversized", modernProtocol, []string{init, `{"type":"ping","payload":{"x":"` + strings.Repeat("x", 256<<10) + `"}}`}, 1009},
+		{"oversized", modernProtocol, []string{init, `{"type":"ping","payload":{"x":"` + strings.Repeat("x", 512<<10) + `"}}`}, 1009},
 		{"terminate", legacyProtocol, []string{init, `{"type":"connection_terminate"}`}, 1000},
 	} {
 		t.Run(c.protocol+" "+c.name, func(t *testing.T) {

@@ -20,13 +20,23 @@ type Account struct {
 	// Without `at`, the balance at this account's version. With it, the balance after the last change at or before that
 	// moment; null before the account was created. A moment in the future is refused.
 	Balance *scalar.Decimal `json:"balance,omitempty"`
-	Limits  *Limits         `json:"limits"`
+	// What is left of the balance when holds are taken off. This is what limits are checked against.
+	Available scalar.Decimal `json:"available"`
+	// What active holds keep of the balance.
+	Held   scalar.Decimal `json:"held"`
+	Limits *Limits        `json:"limits"`
 	// The number of events of this account.
 	Version   int64     `json:"version"`
 	CreatedAt time.Time `json:"createdAt"`
 	UpdatedAt time.Time `json:"updatedAt"`
-	// The changes of the balance with from <= timestamp < to, oldest first.
+	// The statement: the changes of the balance with from <= timestamp < to, oldest first.
 	Changes *BalanceChangeConnection `json:"changes"`
+	// The audit trail: all events of the account, oldest first.
+	Events *AccountEventConnection `json:"events"`
+	// The holds on this account, the newest first.
+	Holds *HoldConnection `json:"holds"`
+	// Why the balance differs between two moments: the changes with from <= timestamp < to, by kind and counterparty.
+	Explain *Explanation `json:"explain"`
 }
 
 type AccountConnection struct {
@@ -39,11 +49,84 @@ type AccountEdge struct {
 	Node   *Account `json:"node"`
 }
 
+// One event of an account: what happened, when, by whom and why. What an event does not say is null.
+type AccountEvent struct {
+	EventID   string `json:"eventId"`
+	AccountID string `json:"accountId"`
+	// AccountCreated, BalanceChanged, AccountStatusChanged, AccountLimitsChanged, CreditRefused, HoldPlaced or HoldReleased.
+	// More may come.
+	Type string `json:"type"`
+	// The account's version after this event.
+	Version   int64     `json:"version"`
+	Timestamp time.Time `json:"timestamp"`
+	// Where the event lies in the topic billing.account.events: its partition, and its offset there in decimal digits.
+	Partition int64  `json:"partition"`
+	Offset    string `json:"offset"`
+	// Who asked for it, as the request's headers X-Actor-Id and X-Actor-Type said.
+	ActorID   *string `json:"actorId,omitempty"`
+	ActorType *string `json:"actorType,omitempty"`
+	// Ties together all that one request caused.
+	CorrelationID string `json:"correlationId"`
+	// The id of the command or event that led to this one.
+	CausationID     *string               `json:"causationId,omitempty"`
+	Reason          *string               `json:"reason,omitempty"`
+	TransactionID   *string               `json:"transactionId,omitempty"`
+	TransactionType *account.MovementType `json:"transactionType,omitempty"`
+	HoldID          *string               `json:"holdId,omitempty"`
+	// The payment that this gives back, when it is a refund.
+	RefundOf       *string `json:"refundOf,omitempty"`
+	CounterpartyID *string `json:"counterpartyId,omitempty"`
+	// What was moved, refused, held or released; always positive.
+	Amount *scalar.Decimal `json:"amount,omitempty"`
+	// The direction of a BalanceChanged.
+	ChangeType *account.ChangeType `json:"changeType,omitempty"`
+	// Whether a BalanceChanged gives back what the other side refused to take.
+	Reversal *bool `json:"reversal,omitempty"`
+	// The balance after this event; null before the account was created.
+	Balance        *scalar.Decimal `json:"balance,omitempty"`
+	Currency       *money.Currency `json:"currency,omitempty"`
+	PreviousStatus *account.Status `json:"previousStatus,omitempty"`
+	NewStatus      *account.Status `json:"newStatus,omitempty"`
+	PreviousLimits *Limits         `json:"previousLimits,omitempty"`
+	NewLimits      *Limits         `json:"newLimits,omitempty"`
+	// Why the credit was refused, on CreditRefused and on a reversal.
+	RefusalCode *domain.Code `json:"refusalCode,omitempty"`
+	// The status a HoldReleased ended the hold in.
+	HoldStatus *account.HoldStatus `json:"holdStatus,omitempty"`
+	// Until when a HoldPlaced keeps its amount.
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+}
+
+type AccountEventConnection struct {
+	Edges    []*AccountEventEdge `json:"edges"`
+	PageInfo *PageInfo           `json:"pageInfo"`
+}
+
+type AccountEventEdge struct {
+	Cursor string        `json:"cursor"`
+	Node   *AccountEvent `json:"node"`
+}
+
 type AccountFilter struct {
 	OwnerID  *string         `json:"ownerId,omitempty"`
 	Currency *money.Currency `json:"currency,omitempty"`
 	Status   *account.Status `json:"status,omitempty"`
 	Type     *account.Type   `json:"type,omitempty"`
+}
+
+type AuthorizeHoldInput struct {
+	AccountID string `json:"accountId"`
+	// The payee, who alone can receive what is captured.
+	ToAccountID string         `json:"toAccountId"`
+	Amount      scalar.Decimal `json:"amount"`
+	Currency    money.Currency `json:"currency"`
+	// Until when the amount is kept, at most 366 days from now. Seven days from now when left out.
+	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+	Reason    *string    `json:"reason,omitempty"`
+	// It belongs to the account.
+	IdempotencyKey string `json:"idempotencyKey"`
+	// Refuse unless the account has this version.
+	ExpectedVersion *int64 `json:"expectedVersion,omitempty"`
 }
 
 // One change of an account's balance.
@@ -63,13 +146,25 @@ type BalanceChange struct {
 	TransactionID   string               `json:"transactionId"`
 	TransactionType account.MovementType `json:"transactionType"`
 	// The other account, or external:<name>:<currency>.
-	CounterpartyID string    `json:"counterpartyId"`
-	Timestamp      time.Time `json:"timestamp"`
+	CounterpartyID string `json:"counterpartyId"`
+	// The hold, when this is a capture.
+	HoldID *string `json:"holdId,omitempty"`
+	// The payment, when this is a refund.
+	RefundOf *string `json:"refundOf,omitempty"`
+	// Whether it gives back what the other side refused to take.
+	Reversal  bool      `json:"reversal"`
+	Timestamp time.Time `json:"timestamp"`
 }
 
 type BalanceChangeConnection struct {
 	Edges    []*BalanceChangeEdge `json:"edges"`
 	PageInfo *PageInfo            `json:"pageInfo"`
+	// The balance right before the period, whatever the page; null before the account was created.
+	OpeningBalance *scalar.Decimal `json:"openingBalance,omitempty"`
+	// The balance at the end of the period, whatever the page; without an end, or with one in the future, the present one.
+	// Null before the account was created.
+	ClosingBalance *scalar.Decimal `json:"closingBalance,omitempty"`
+	Bounds         BoundsFunc      `json:"-"`
 }
 
 type BalanceChangeEdge struct {
@@ -79,17 +174,52 @@ type BalanceChangeEdge struct {
 
 // One change of a balance, pushed as it is recorded.
 type BalanceChanged struct {
-	AccountID       string             `json:"accountId"`
-	Version         int64              `json:"version"`
-	PreviousBalance scalar.Decimal     `json:"previousBalance"`
-	NewBalance      scalar.Decimal     `json:"newBalance"`
-	ChangeAmount    scalar.Decimal     `json:"changeAmount"`
-	ChangeType      account.ChangeType `json:"changeType"`
-	SignedAmount    scalar.Decimal     `json:"signedAmount"`
-	Currency        money.Currency     `json:"currency"`
-	Reason          string             `json:"reason"`
-	TransactionID   string             `json:"transactionId"`
-	Timestamp       time.Time          `json:"timestamp"`
+	AccountID       string               `json:"accountId"`
+	Version         int64                `json:"version"`
+	PreviousBalance scalar.Decimal       `json:"previousBalance"`
+	NewBalance      scalar.Decimal       `json:"newBalance"`
+	ChangeAmount    scalar.Decimal       `json:"changeAmount"`
+	ChangeType      account.ChangeType   `json:"changeType"`
+	SignedAmount    scalar.Decimal       `json:"signedAmount"`
+	Currency        money.Currency       `json:"currency"`
+	Reason          string               `json:"reason"`
+	TransactionID   string               `json:"transactionId"`
+	TransactionType account.MovementType `json:"transactionType"`
+	// The other account, or external:<name>:<currency>.
+	CounterpartyID string `json:"counterpartyId"`
+	// The hold, when this is a capture.
+	HoldID *string `json:"holdId,omitempty"`
+	// The payment, when this is a refund.
+	RefundOf *string `json:"refundOf,omitempty"`
+	// Whether it gives back what the other side refused to take.
+	Reversal  bool      `json:"reversal"`
+	Timestamp time.Time `json:"timestamp"`
+}
+
+// One command: exactly one of the fields, with the input of the mutation of that name.
+type BatchCommandInput struct {
+	CreateAccount       *CreateAccountInput       `json:"createAccount,omitempty"`
+	TopUp               *TopUpInput               `json:"topUp,omitempty"`
+	Withdraw            *WithdrawInput            `json:"withdraw,omitempty"`
+	Transfer            *TransferInput            `json:"transfer,omitempty"`
+	Pay                 *PayInput                 `json:"pay,omitempty"`
+	Refund              *RefundInput              `json:"refund,omitempty"`
+	AuthorizeHold       *AuthorizeHoldInput       `json:"authorizeHold,omitempty"`
+	CaptureHold         *CaptureHoldInput         `json:"captureHold,omitempty"`
+	VoidHold            *VoidHoldInput            `json:"voidHold,omitempty"`
+	ChangeAccountStatus *ChangeAccountStatusInput `json:"changeAccountStatus,omitempty"`
+	ChangeAccountLimits *ChangeAccountLimitsInput `json:"changeAccountLimits,omitempty"`
+}
+
+type CaptureHoldInput struct {
+	HoldID string `json:"holdId"`
+	// In the currency of the hold. All that it still keeps when left out.
+	Amount *scalar.Decimal `json:"amount,omitempty"`
+	// Release what is left of the hold after this capture.
+	Final  *bool   `json:"final,omitempty"`
+	Reason *string `json:"reason,omitempty"`
+	// It belongs to the account of the hold.
+	IdempotencyKey string `json:"idempotencyKey"`
 }
 
 type ChangeAccountLimitsInput struct {
@@ -101,22 +231,12 @@ type ChangeAccountLimitsInput struct {
 	ExpectedVersion *int64       `json:"expectedVersion,omitempty"`
 }
 
-type ChangeAccountLimitsPayload struct {
-	Account    *Account     `json:"account,omitempty"`
-	UserErrors []*UserError `json:"userErrors"`
-}
-
 type ChangeAccountStatusInput struct {
 	AccountID       string         `json:"accountId"`
 	Status          account.Status `json:"status"`
 	Reason          string         `json:"reason"`
 	IdempotencyKey  string         `json:"idempotencyKey"`
 	ExpectedVersion *int64         `json:"expectedVersion,omitempty"`
-}
-
-type ChangeAccountStatusPayload struct {
-	Account    *Account     `json:"account,omitempty"`
-	UserErrors []*UserError `json:"userErrors"`
 }
 
 type CreateAccountInput struct {
@@ -132,9 +252,77 @@ type CreateAccountInput struct {
 	IdempotencyKey string `json:"idempotencyKey"`
 }
 
-type CreateAccountPayload struct {
-	Account    *Account     `json:"account,omitempty"`
-	UserErrors []*UserError `json:"userErrors"`
+// Why a balance differs between two moments.
+type Explanation struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+	// The balance right before `from`; null before the account was created.
+	OpeningBalance *scalar.Decimal `json:"openingBalance,omitempty"`
+	// The balance right before `to`; null before the account was created.
+	ClosingBalance *scalar.Decimal `json:"closingBalance,omitempty"`
+	// What lies between the two: the sum of all totals.
+	Difference scalar.Decimal `json:"difference"`
+	// The greatest totals first, at most 200.
+	Groups []*ExplanationGroup `json:"groups"`
+	// What further groups come to; null when there are none.
+	Rest *ExplanationRest `json:"rest,omitempty"`
+}
+
+// The changes of one kind with one counterparty.
+type ExplanationGroup struct {
+	TransactionType account.MovementType `json:"transactionType"`
+	CounterpartyID  string               `json:"counterpartyId"`
+	ChangeType      account.ChangeType   `json:"changeType"`
+	// Whether these give back what the counterparty refused to take.
+	Reversal bool  `json:"reversal"`
+	Count    int64 `json:"count"`
+	// Negative for debits.
+	Total scalar.Decimal `json:"total"`
+	// The changes behind the total, oldest first.
+	Changes *BalanceChangeConnection `json:"changes"`
+	Account *Account                 `json:"-"`
+	From    time.Time                `json:"-"`
+	To      time.Time                `json:"-"`
+}
+
+// The groups with smaller totals than those listed.
+type ExplanationRest struct {
+	Groups int64          `json:"groups"`
+	Count  int64          `json:"count"`
+	Total  scalar.Decimal `json:"total"`
+}
+
+// An amount set aside on an account for a payee. It stays on the balance and is not available.
+type Hold struct {
+	ID        string `json:"id"`
+	AccountID string `json:"accountId"`
+	// The payee, who alone can receive what is captured.
+	ToAccountID string         `json:"toAccountId"`
+	Currency    money.Currency `json:"currency"`
+	// What was set aside at first.
+	Amount scalar.Decimal `json:"amount"`
+	// What of it was paid so far.
+	Captured scalar.Decimal `json:"captured"`
+	// What of it was made available again.
+	Released scalar.Decimal `json:"released"`
+	// What it still keeps.
+	Remaining scalar.Decimal     `json:"remaining"`
+	Status    account.HoldStatus `json:"status"`
+	Reason    string             `json:"reason"`
+	// From this moment on it can be captured no more, and its rest is released by itself.
+	ExpiresAt time.Time `json:"expiresAt"`
+	CreatedAt time.Time `json:"createdAt"`
+	UpdatedAt time.Time `json:"updatedAt"`
+}
+
+type HoldConnection struct {
+	Edges    []*HoldEdge `json:"edges"`
+	PageInfo *PageInfo   `json:"pageInfo"`
+}
+
+type HoldEdge struct {
+	Cursor string `json:"cursor"`
+	Node   *Hold  `json:"node"`
 }
 
 // Bounds of an account's balance, inclusive.
@@ -160,7 +348,42 @@ type PageInfo struct {
 	EndCursor   *string `json:"endCursor,omitempty"`
 }
 
+type PayInput struct {
+	FromAccountID string         `json:"fromAccountId"`
+	ToAccountID   string         `json:"toAccountId"`
+	Amount        scalar.Decimal `json:"amount"`
+	Currency      money.Currency `json:"currency"`
+	Reason        *string        `json:"reason,omitempty"`
+	// It belongs to the source account.
+	IdempotencyKey string `json:"idempotencyKey"`
+	// Refuse unless the source account has this version.
+	ExpectedVersion *int64 `json:"expectedVersion,omitempty"`
+}
+
 type Query struct {
+}
+
+type RefundInput struct {
+	// The id of the payment's transaction.
+	PaymentID string `json:"paymentId"`
+	// In the currency of the payment. All that can still be refunded when left out.
+	Amount *scalar.Decimal `json:"amount,omitempty"`
+	Reason *string         `json:"reason,omitempty"`
+	// It belongs to the account that received the payment.
+	IdempotencyKey string `json:"idempotencyKey"`
+}
+
+type SubmitBatchInput struct {
+	// 1 to 1,000 commands. Send them as a variable: what is written out in the query counts against its length. On one
+	// account they are carried out in this order; on accounts of different partitions, side by side.
+	Commands []*BatchCommandInput `json:"commands"`
+	// All or none. Everything the commands move must then live in one partition.
+	Atomic *bool `json:"atomic,omitempty"`
+}
+
+type SubmitBatchPayload struct {
+	// One for each command, in the order of the commands.
+	Results []*Payload `json:"results"`
 }
 
 type Subscription struct {
@@ -179,12 +402,6 @@ type TopUpInput struct {
 	ExpectedVersion *int64 `json:"expectedVersion,omitempty"`
 }
 
-type TopUpPayload struct {
-	Transaction *Transaction `json:"transaction,omitempty"`
-	Account     *Account     `json:"account,omitempty"`
-	UserErrors  []*UserError `json:"userErrors"`
-}
-
 // A movement of money between two accounts, or between an account and the outside.
 type Transaction struct {
 	ID       string               `json:"id"`
@@ -197,10 +414,44 @@ type Transaction struct {
 	// The account credited, or external:<name>:<currency>.
 	ToAccountID string `json:"toAccountId"`
 	Reason      string `json:"reason"`
+	// The hold, when this is a capture.
+	HoldID *string `json:"holdId,omitempty"`
+	// The payment that this gives back, when it is a refund.
+	RefundOf *string `json:"refundOf,omitempty"`
 	// Why it failed, when it did.
 	FailureCode *domain.Code `json:"failureCode,omitempty"`
-	CreatedAt   time.Time    `json:"createdAt"`
-	UpdatedAt   time.Time    `json:"updatedAt"`
+	// Who asked for it, as the request's headers X-Actor-Id and X-Actor-Type said.
+	ActorID   *string `json:"actorId,omitempty"`
+	ActorType *string `json:"actorType,omitempty"`
+	// Ties together all that one request caused. Null while the read model has not seen the transaction yet.
+	CorrelationID *string `json:"correlationId,omitempty"`
+	// The id of the account event that began it, the first of the trail. Null while the read model has not seen it yet.
+	CausationID *string `json:"causationId,omitempty"`
+	// The events of the transaction on the accounts on both its sides, in the order of their times.
+	Trail     []*AccountEvent `json:"trail"`
+	CreatedAt time.Time       `json:"createdAt"`
+	UpdatedAt time.Time       `json:"updatedAt"`
+	Origin    OriginFunc      `json:"-"`
+}
+
+type TransactionConnection struct {
+	Edges    []*TransactionEdge `json:"edges"`
+	PageInfo *PageInfo          `json:"pageInfo"`
+}
+
+type TransactionEdge struct {
+	Cursor string       `json:"cursor"`
+	Node   *Transaction `json:"node"`
+}
+
+// The conditions hold all at once; one left out does not filter.
+type TransactionFilter struct {
+	// An account on either side.
+	AccountID *string `json:"accountId,omitempty"`
+	// All that one request caused.
+	CorrelationID *string               `json:"correlationId,omitempty"`
+	Status        *transaction.Status   `json:"status,omitempty"`
+	Type          *account.MovementType `json:"type,omitempty"`
 }
 
 type TransferInput struct {
@@ -215,12 +466,28 @@ type TransferInput struct {
 	ExpectedVersion *int64 `json:"expectedVersion,omitempty"`
 }
 
-type TransferPayload struct {
-	// PENDING when the other side has not answered in time; transactionUpdated tells the rest.
-	Transaction *Transaction `json:"transaction,omitempty"`
-	// The source account.
-	Account    *Account     `json:"account,omitempty"`
-	UserErrors []*UserError `json:"userErrors"`
+// The books at one moment, by double entry: in every currency, debits and credits are equal.
+type TrialBalance struct {
+	// The moment asked for or, without one, that of the latest change; null when there is none.
+	At *time.Time `json:"at,omitempty"`
+	// By currency and account.
+	Lines  []*TrialBalanceLine  `json:"lines"`
+	Totals []*TrialBalanceTotal `json:"totals"`
+}
+
+// What an account of the ledger stands at, on one of its sides; the other is zero.
+type TrialBalanceLine struct {
+	Currency money.Currency `json:"currency"`
+	// accounts:USER or accounts:SYSTEM for all accounts of the type, external:<name>:<currency>, or in-transit:<currency>.
+	Account string         `json:"account"`
+	Debit   scalar.Decimal `json:"debit"`
+	Credit  scalar.Decimal `json:"credit"`
+}
+
+type TrialBalanceTotal struct {
+	Currency money.Currency `json:"currency"`
+	Debit    scalar.Decimal `json:"debit"`
+	Credit   scalar.Decimal `json:"credit"`
 }
 
 // A business rule refused the command. Nothing was changed.
@@ -229,4 +496,24 @@ type UserError struct {
 	Field   []string    `json:"field"`
 	Message string      `json:"message"`
 	Code    domain.Code `json:"code"`
+}
+
+type VoidHoldInput struct {
+	HoldID string  `json:"holdId"`
+	Reason *string `json:"reason,omitempty"`
+	// It belongs to the account of the hold.
+	IdempotencyKey string `json:"idempotencyKey"`
+}
+
+type WithdrawInput struct {
+	AccountID string         `json:"accountId"`
+	Amount    scalar.Decimal `json:"amount"`
+	Currency  money.Currency `json:"currency"`
+	// The name of the outside destination, for example a bank. 1 to 64 of A-Z a-z 0-9 _ -.
+	External *string `json:"external,omitempty"`
+	Reason   *string `json:"reason,omitempty"`
+	// It belongs to the account.
+	IdempotencyKey string `json:"idempotencyKey"`
+	// Refuse unless the account has this version.
+	ExpectedVersion *int64 `json:"expectedVersion,omitempty"`
 }

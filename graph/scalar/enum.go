@@ -39,11 +39,19 @@ func MarshalChangeType(v account.ChangeType) graphql.Marshaler { return name(str
 
 // UnmarshalTransactionType reads the enum.
 func UnmarshalTransactionType(v any) (account.MovementType, error) {
-	return enum("TransactionType", v, account.Topup, account.Transfer)
+	return enum("TransactionType", v, account.Topup, account.Withdrawal, account.Transfer, account.Payment, account.Refund)
 }
 
 // MarshalTransactionType writes the enum.
 func MarshalTransactionType(v account.MovementType) graphql.Marshaler { return name(string(v)) }
+
+// UnmarshalHoldStatus reads the enum.
+func UnmarshalHoldStatus(v any) (account.HoldStatus, error) {
+	return enum("HoldStatus", v, account.HoldActive, account.HoldCaptured, account.HoldVoided, account.HoldExpired)
+}
+
+// MarshalHoldStatus writes the enum.
+func MarshalHoldStatus(v account.HoldStatus) graphql.Marshaler { return name(string(v)) }
 
 // UnmarshalTransactionStatus reads the enum.
 func UnmarshalTransactionStatus(v any) (transaction.Status, error) {

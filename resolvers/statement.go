@@ -1,0 +1,146 @@
+package resolvers
+
+import (
+	"context"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"daybook/graph/model"
+	"daybook/graph/scalar"
+	"daybook/projector"
+)
+
+// What an account had at a moment, and how it came there.
+
+func (r *Resolver) balance(ctx context.Context, a *model.Account, at *time.Time) (*scalar.Decimal, error) {
+	if at == nil {
+		return a.Balance, nil
+	}
+	if err := r.checkPast("at", *at); err != nil {
+		return nil, err
+	}
+	if at.Before(a.CreatedAt) {
+		return nil, nil
+	}
+	if err := r.awaitRead(ctx, a); err != nil {
+		return nil, err
+	}
+	balance, err := r.Reads.BalanceAt(ctx, a.ID, *at)
+	return amountOrNull(balance, a.Currency), err
+}
+
+func (r *Resolver) changes(ctx context.Context, a *model.Account, from, to *time.Time, first *int64, after *string) (*model.BalanceChangeConnection, error) {
+	q := projector.ChangesQuery{AccountID: a.ID, From: valueOr(from, time.Time{}), To: valueOr(to, time.Time{})}
+	if from != nil && to != nil {
+		if err := checkPeriod(*from, *to); err != nil {
+			return nil, err
+		}
+	}
+	return r.changesPage(ctx, a, q, first, after)
+}
+
+// changesPage reads a page of what the query asks for.
+func (r *Resolver) changesPage(ctx context.Context, a *model.Account, q projector.ChangesQuery, first *int64, after *string) (*model.BalanceChangeConnection, error) {
+	var err error
+	if q.First, err = readFirst(first); err != nil {
+		return nil, err
+	}
+	if q.AfterVersion, err = readVersionCursor(changeCursor, after); err != nil {
+		return nil, err
+	}
+	if err := r.awaitRead(ctx, a); err != nil {
+		return nil, err
+	}
+	page, err := r.Reads.Changes(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	c := &model.BalanceChangeConnection{
+		Edges:    make([]*model.BalanceChangeEdge, 0, len(page.Changes)),
+		PageInfo: &model.PageInfo{HasNextPage: page.More}, Bounds: r.bounds(a, q.From, q.To),
+	}
+	for i := range page.Changes {
+		edge := &model.BalanceChangeEdge{Cursor: encodeVersion(changeCursor, page.Changes[i].Version), Node: changeModel(&page.Changes[i])}
+		c.Edges = append(c.Edges, edge)
+		c.PageInfo.EndCursor = &edge.Cursor
+	}
+	return c, nil
+}
+
+// bounds looks the balances at the ends of a period up when they are asked for.
+func (r *Resolver) bounds(a *model.Account, from, to time.Time) model.BoundsFunc {
+	return once(func(ctx context.Context) (model.Bounds, error) {
+		s, err := r.Reads.Statement(ctx, a.ID, from, to)
+		return model.Bounds{Opening: amountOrNull(s.Opening, a.Currency), Closing: amountOrNull(s.Closing, a.Currency)}, err
+	})
+}
+
+func (r *Resolver) openingBalance(ctx context.Context, c *model.BalanceChangeConnection) (*scalar.Decimal, error) {
+	b, err := c.Bounds(ctx)
+	return b.Opening, err
+}
+
+func (r *Resolver) closingBalance(ctx context.Context, c *model.BalanceChangeConnection) (*scalar.Decimal, error) {
+	b, err := c.Bounds(ctx)
+	return b.Closing, err
+}
+
+func (r *Resolver) explain(ctx context.Context, a *model.Account, from, to time.Time) (*model.Explanation, error) {
+	if err := checkPeriod(from, to); err != nil {
+		return nil, err
+	}
+	if err := r.awaitRead(ctx, a); err != nil {
+		return nil, err
+	}
+	e, err := r.Reads.Explain(ctx, a.ID, from, to)
+	if err != nil {
+		return nil, err
+	}
+	m := &model.Explanation{
+		From: from, To: to, OpeningBalance: amountOrNull(e.Opening, a.Currency), ClosingBalance: amountOrNull(e.Closing, a.Currency),
+		Difference: amount(e.Difference, a.Currency), Groups: make([]*model.ExplanationGroup, 0, len(e.Groups)),
+	}
+	for _, g := range e.Groups {
+		m.Groups = append(m.Groups, &model.ExplanationGroup{
+			TransactionType: g.TransactionType, CounterpartyID: g.CounterpartyID, ChangeType: g.ChangeType, Reversal: g.Reversal,
+			Count: g.Count, Total: amount(g.Total, a.Currency), Account: a, From: from, To: to,
+		})
+	}
+	if e.Rest != nil {
+		m.Rest = &model.ExplanationRest{Groups: e.Rest.Groups, Count: e.Rest.Count, Total: amount(e.Rest.Total, a.Currency)}
+	}
+	return m, nil
+}
+
+func (r *Resolver) groupChanges(ctx context.Context, g *model.ExplanationGroup, first *int64, after *string) (*model.BalanceChangeConnection, error) {
+	return r.changesPage(ctx, g.Account, projector.ChangesQuery{
+		AccountID: g.Account.ID, From: g.From, To: g.To, TransactionType: g.TransactionType, CounterpartyID: g.CounterpartyID,
+		ChangeType: g.ChangeType, Reversal: &g.Reversal,
+	}, first, after)
+}
+
+// awaitRead lets the read model come up to an account that a mutation answered from the state just written. What a
+// query found came out of the read model.
+func (r *Resolver) awaitRead(ctx context.Context, a *model.Account) error {
+	if graphql.GetOperationContext(ctx).Operation.Operation != ast.Mutation {
+		return nil
+	}
+	_, err := r.Reads.Account(ctx, a.ID, a.Version)
+	return err
+}
+
+func (r *Resolver) checkPast(field string, at time.Time) error {
+	if at.After(r.Now()) {
+		return badInput(field, "%s must not be in the future", field)
+	}
+	return nil
+}
+
+func checkPeriod(from, to time.Time) error {
+	if from.After(to) {
+		return badInput("from", "from must not be after to")
+	}
+	return nil
+}
