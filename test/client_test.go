@@ -66,16 +66,20 @@ func codeOf(err error) string {
 // The parts of answers that tests look at.
 type (
 	accountAnswer struct {
-		ID      string
-		Balance string
-		Version int64
-		Status  string
+		ID        string
+		Balance   string
+		Held      string
+		Available string
+		Version   int64
+		Status    string
+		Limits    struct{ MinBalance, MaxBalance string }
 		// UpdatedAt is when its last event was decided.
 		UpdatedAt time.Time
 	}
 	transactionAnswer struct {
 		ID          string
 		Status      string
+		Amount      string
 		FailureCode string
 	}
 	userError struct {
@@ -83,19 +87,45 @@ type (
 		Message string
 		Code    string
 	}
+	holdAnswer struct{ ID, Status, Remaining string }
 	// payload is the answer of any mutation.
 	payload struct {
 		Account     *accountAnswer
 		Transaction *transactionAnswer
+		Hold        *holdAnswer
 		UserErrors  []userError
 	}
 )
 
 const (
-	createMutation   = `mutation($input: CreateAccountInput!) { payload: createAccount(input: $input) { account { id balance version updatedAt } userErrors { field message code } } }`
-	topUpMutation    = `mutation($input: TopUpInput!) { payload: topUp(input: $input) { transaction { id status failureCode } account { id balance version updatedAt } userErrors { field message code } } }`
-	transferMutation = `mutation($input: TransferInput!) { payload: transfer(input: $input) { transaction { id status failureCode } account { id balance version updatedAt } userErrors { field message code } } }`
-	accountQuery     = `query($id: ID!, $version: Int) { account(id: $id, atLeastVersion: $version) { id balance version status } }`
+	askAccount   = "id balance held available version status limits { minBalance maxBalance } updatedAt"
+	accountQuery = "query($id: ID!, $version: Int) { account(id: $id, atLeastVersion: $version) { " + askAccount + " } }"
+)
+
+// mutation is the document of a mutation, given with the type of its input and what of its payload is asked for beside
+// account and errors.
+func mutation(name, input, more string) string {
+	return fmt.Sprintf("mutation($input: %s!) { payload: %s(input: $input) { account { %s } %s userErrors { field message code } } }",
+		input, name, askAccount, more)
+}
+
+const (
+	askTransaction = "transaction { id status amount failureCode }"
+	askHold        = "hold { id status remaining }"
+)
+
+var (
+	createMutation   = mutation("createAccount", "CreateAccountInput", "")
+	topUpMutation    = mutation("topUp", "TopUpInput", askTransaction)
+	transferMutation = mutation("transfer", "TransferInput", askTransaction)
+	withdrawMutation = mutation("withdraw", "WithdrawInput", askTransaction)
+	payMutation      = mutation("pay", "PayInput", askTransaction)
+	refundMutation   = mutation("refund", "RefundInput", askTransaction)
+	holdMutation     = mutation("authorizeHold", "AuthorizeHoldInput", askHold)
+	captureMutation  = mutation("captureHold", "CaptureHoldInput", askHold+askTransaction)
+	voidMutation     = mutation("voidHold", "VoidHoldInput", askHold)
+	statusMutation   = mutation("changeAccountStatus", "ChangeAccountStatusInput", "")
+	limitsMutation   = mutation("changeAccountLimits", "ChangeAccountLimitsInput", "")
 )
 
 func (a *api) mutate(document string, input map[string]any) (payload, error) {

@@ -19,21 +19,15 @@ import (
 
 // operation is one command of a client, with what became of it.
 type operation struct {
-	key     string
-	from    string // empty for a top-up
-	to      string
-	amount  string
+	key string
+	// document and input are what is sent.
+	document string
+	input    map[string]any
+	// account is the one that the operation's idempotency key belongs to.
+	account string
 	answer  payload
 	err     error
 	settled bool
-}
-
-// address is the account that the operation's idempotency key belongs to.
-func (o *operation) address() string {
-	if o.from == "" {
-		return o.to
-	}
-	return o.from
 }
 
 // acknowledged tells whether the client was told that it happened.
@@ -73,7 +67,12 @@ type load struct {
 	faults     []error
 	// told counts the top-level errors by what they say.
 	told map[string]int
+	// payments and holds are what later operations can be about.
+	payments, holds []subject
 }
+
+// subject is a payment or a hold, with the account that operations about it address.
+type subject struct{ id, account string }
 
 func newLoad(t *testing.T, url func() string, accounts int) *load {
 	l := &load{t: t, url: url, most: loadLimit, seed: seed(t), told: map[string]int{}}
@@ -128,6 +127,7 @@ func (l *load) client(c int) {
 		l.settle(a, o)
 		if o.acknowledged() {
 			l.done.Add(1)
+			l.remember(o)
 		}
 		if l.once && o.err != nil {
 			if codeOf(o.err) == "" {
@@ -141,15 +141,70 @@ func (l *load) client(c int) {
 	}
 }
 
+// draw chooses an operation, of every kind there is.
 func (l *load) draw(random *rand.Rand, key string) *operation {
 	pick := func() string { return l.accounts[random.IntN(len(l.accounts))] }
-	o := &operation{key: key, to: pick(), amount: fmt.Sprintf("%d.%02d", random.IntN(8), 1+random.IntN(99))}
-	if random.IntN(5) > 0 {
-		for o.from = pick(); o.from == o.to; {
-			o.from = pick()
-		}
+	from, to := pick(), pick()
+	for to == from {
+		to = pick()
+	}
+	o := &operation{key: key, account: from, input: map[string]any{"idempotencyKey": key}}
+	amount := fmt.Sprintf("%d.%02d", random.IntN(8), 1+random.IntN(99))
+	between := func(document string) {
+		o.document, o.input["fromAccountId"], o.input["toAccountId"] = document, from, to
+	}
+	switch n := random.IntN(100); {
+	case n < 16:
+		o.document, o.input["accountId"] = topUpMutation, from
+	case n < 24:
+		o.document, o.input["accountId"] = withdrawMutation, from
+	case n < 54:
+		between(transferMutation)
+	case n < 70:
+		between(payMutation)
+	case n < 80:
+		o.document, o.input["accountId"], o.input["toAccountId"] = holdMutation, from, to
+		o.input["expiresAt"] = time.Now().Add(time.Duration(1 + random.IntN(int(longestHold)))).Format(time.RFC3339Nano)
+	case n < 88:
+		return l.about(random, o, refundMutation, "paymentId", &l.payments, amount)
+	case n < 96:
+		o.input["final"] = random.IntN(3) == 0
+		return l.about(random, o, captureMutation, "holdId", &l.holds, amount)
+	default:
+		return l.about(random, o, voidMutation, "holdId", &l.holds, "")
+	}
+	o.input["amount"], o.input["currency"] = amount, "EUR"
+	return o
+}
+
+// longestHold is how long a hold of a load lasts at most: soon after the load, none is active.
+const longestHold = 2 * time.Second
+
+// about makes an operation be about a payment or a hold, often one of the last.
+func (l *load) about(random *rand.Rand, o *operation, document, field string, from *[]subject, amount string) *operation {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := subject{"00000000-0000-4000-8000-000000000000", o.account}
+	if n := len(*from); n > 0 {
+		s = (*from)[n-min(n, 1+random.IntN(20))]
+	}
+	o.document, o.account, o.input[field] = document, s.account, s.id
+	if amount != "" && random.IntN(3) > 0 {
+		o.input["amount"] = amount
 	}
 	return o
+}
+
+// remember notes what later operations can be about.
+func (l *load) remember(o *operation) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch o.document {
+	case payMutation:
+		l.payments = append(l.payments, subject{o.answer.Transaction.ID, o.input["toAccountId"].(string)})
+	case holdMutation:
+		l.holds = append(l.holds, subject{o.answer.Hold.ID, o.account})
+	}
 }
 
 // clientPause is how long a client rests before it tries again.
@@ -169,6 +224,12 @@ func (l *load) settle(a *api, o *operation) {
 		}
 		switch codeOf(o.err) {
 		case "", "UNAVAILABLE", "OUTCOME_UNKNOWN", "OVERLOADED":
+		case "BAD_USER_INPUT":
+			if o.document == holdMutation { // Its expiresAt has passed by now.
+				o.settled = true
+				return
+			}
+			fallthrough
 		default:
 			l.fault(fmt.Errorf("%s was answered %w", o.key, o.err))
 			return
@@ -185,11 +246,7 @@ func (l *load) settle(a *api, o *operation) {
 func (l *load) send(a *api, o *operation) {
 	a.url = l.url() + "graphql"
 	l.inFlight.Add(1)
-	if o.from == "" {
-		o.answer, o.err = a.topUp(o.to, o.amount, o.key)
-	} else {
-		o.answer, o.err = a.transfer(o.from, o.to, o.amount, o.key)
-	}
+	o.answer, o.err = a.mutate(o.document, o.input)
 	l.inFlight.Add(-1)
 	if f := (*failure)(nil); errors.As(o.err, &f) {
 		l.mu.Lock()

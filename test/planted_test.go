@@ -81,27 +81,27 @@ func TestAnswersThatTheLogDoesNotBearOutAreFound(t *testing.T) {
 		return payload{Account: &accountAnswer{Version: version, Balance: balance}, Transaction: &transactionAnswer{ID: tx}}
 	}
 	right := []*operation{
-		{key: "1", to: "alice", settled: true, answer: acknowledged(2, "1.00", "a")},
-		{key: "2", to: "alice", settled: true, answer: acknowledged(3, "2.00", "b")},
+		{key: "1", account: "alice", settled: true, answer: acknowledged(2, "1.00", "a")},
+		{key: "2", account: "alice", settled: true, answer: acknowledged(3, "2.00", "b")},
 	}
 	for name, c := range map[string]struct {
 		change func() []*operation
 		sound  bool
 	}{
 		"nothing planted":    {func() []*operation { return right }, true},
-		"an unknown outcome": {func() []*operation { return []*operation{right[0], {key: "2", to: "alice"}} }, true},
+		"an unknown outcome": {func() []*operation { return []*operation{right[0], {key: "2", account: "alice"}} }, true},
 		"nobody asked":       {func() []*operation { return right[:1] }, false},
 		"acknowledged, not done": {func() []*operation {
-			return append(right[:2:2], &operation{key: "3", to: "alice", settled: true, answer: acknowledged(4, "3.00", "c")})
+			return append(right[:2:2], &operation{key: "3", account: "alice", settled: true, answer: acknowledged(4, "3.00", "c")})
 		}, false},
 		"refused, done": {func() []*operation {
-			return []*operation{right[0], {key: "2", to: "alice", settled: true, answer: payload{UserErrors: []userError{{Code: "INSUFFICIENT_BALANCE"}}}}}
+			return []*operation{right[0], {key: "2", account: "alice", settled: true, answer: payload{UserErrors: []userError{{Code: "INSUFFICIENT_BALANCE"}}}}}
 		}, false},
 		"another balance": {func() []*operation {
-			return []*operation{right[0], {key: "2", to: "alice", settled: true, answer: acknowledged(3, "2.01", "b")}}
+			return []*operation{right[0], {key: "2", account: "alice", settled: true, answer: acknowledged(3, "2.01", "b")}}
 		}, false},
 		"another version": {func() []*operation {
-			return []*operation{right[0], {key: "2", to: "alice", settled: true, answer: acknowledged(4, "2.00", "b")}}
+			return []*operation{right[0], {key: "2", account: "alice", settled: true, answer: acknowledged(4, "2.00", "b")}}
 		}, false},
 	} {
 		l := &load{t: t, operations: c.change()}

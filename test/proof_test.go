@@ -25,6 +25,11 @@ func auditAtRest(t *testing.T, n *node) *audit.Report {
 		if len(report.Unfinished) > 0 {
 			return fmt.Errorf("%d unfinished: %s", len(report.Unfinished), report.Unfinished[0])
 		}
+		for id, h := range report.Holds {
+			if h.Status == "ACTIVE" && h.ExpiresAt < time.Now().Add(longestHold).UTC().Format(time.RFC3339) {
+				return fmt.Errorf("hold %s is about to expire", id)
+			}
+		}
 		return nil
 	})
 	return report
@@ -64,11 +69,16 @@ func (l *load) answers() map[audit.Key]audit.Answer {
 			a.Verdict = audit.Acknowledged
 			a.Version = o.answer.Account.Version
 			a.Balance = decimal.RequireFromString(o.answer.Account.Balance)
-			a.TransactionID = o.answer.Transaction.ID
+			if o.answer.Transaction != nil {
+				a.TransactionID = o.answer.Transaction.ID
+			}
+			if o.answer.Hold != nil {
+				a.HoldID = o.answer.Hold.ID
+			}
 		case !o.settled:
 			a.Verdict = audit.Unknown
 		}
-		all[audit.Key{AccountID: o.address(), Key: o.key}] = a
+		all[audit.Key{AccountID: o.account, Key: o.key}] = a
 	}
 	return all
 }
@@ -107,7 +117,7 @@ func (l *load) prove(n *node, watchers []*watcher) *audit.Report {
 func (l *load) wrongStatuses(report *audit.Report) []string {
 	var wrong []string
 	for _, o := range l.operations {
-		if !o.acknowledged() {
+		if !o.acknowledged() || o.answer.Transaction == nil {
 			continue
 		}
 		tx := report.Transactions[o.answer.Transaction.ID]
@@ -117,7 +127,7 @@ func (l *load) wrongStatuses(report *audit.Report) []string {
 		}
 		status := o.answer.Transaction.Status
 		right := map[string]bool{
-			"PENDING": true, "COMPLETED": tx.Credit != nil, "FAILED": tx.Refusal != nil, "COMPENSATED": tx.Reversal != nil,
+			"PENDING": true, "COMPLETED": tx.Credit != nil || isExternal(tx.To), "FAILED": tx.Refusal != nil, "COMPENSATED": tx.Reversal != nil,
 		}[status]
 		if !right || (tx.Refusal != nil && status != "PENDING") != (o.answer.Transaction.FailureCode != "") {
 			wrong = append(wrong, fmt.Sprintf("%s was answered %+v, the log has %+v", o.key, o.answer.Transaction, tx))
@@ -130,7 +140,8 @@ func (l *load) wrongStatuses(report *audit.Report) []string {
 func (l *load) mustHaveTriedAll(report *audit.Report) {
 	l.t.Helper()
 	partitions, tried := map[int32]bool{}, map[string]int{
-		"top-ups": 0, "transfers within a partition": 0, "transfers across partitions": 0, "refused credits": 0, "reversals": 0,
+		"top-ups": 0, "withdrawals": 0, "movements within a partition": 0, "movements across partitions": 0, "refused credits": 0, "reversals": 0,
+		"payments": 0, "refunds": 0, "captures": 0, "holds captured": 0, "holds voided": 0, "holds expired": 0, "refused refunds": 0, "refused captures": 0,
 		"refused for too little money": 0, "refused for too much money": 0, "answered COMPENSATED": 0,
 	}
 	for _, tx := range report.Transactions {
@@ -140,28 +151,45 @@ func (l *load) mustHaveTriedAll(report *audit.Report) {
 			}
 		}
 		switch {
+		case tx.HoldID != "":
+			tried["captures"]++
+		case tx.Type == "PAYMENT":
+			tried["payments"]++
+		case tx.Type == "REFUND":
+			tried["refunds"]++
+		}
+		switch {
 		case tx.Debit == nil:
 			tried["top-ups"]++
+		case isExternal(tx.To):
+			tried["withdrawals"]++
 		case tx.Credit == nil:
 			tried["refused credits"]++
 			if tx.Reversal != nil {
 				tried["reversals"]++
 			}
 		case tx.Credit.Partition == tx.Debit.Partition:
-			tried["transfers within a partition"]++
+			tried["movements within a partition"]++
 		default:
-			tried["transfers across partitions"]++
+			tried["movements across partitions"]++
 		}
 	}
 	for _, o := range l.operations {
 		switch {
-		case o.acknowledged() && o.answer.Transaction.Status == "COMPENSATED":
+		case o.acknowledged() && o.answer.Transaction != nil && o.answer.Transaction.Status == "COMPENSATED":
 			tried["answered COMPENSATED"]++
 		case o.refusedFor("INSUFFICIENT_BALANCE"):
 			tried["refused for too little money"]++
 		case o.refusedFor("BALANCE_LIMIT_EXCEEDED"):
 			tried["refused for too much money"]++
+		case o.refusedFor("REFUND_EXCEEDS_PAYMENT"):
+			tried["refused refunds"]++
+		case o.refusedFor("CAPTURE_EXCEEDS_HOLD"), o.refusedFor("HOLD_NOT_ACTIVE"), o.refusedFor("HOLD_EXPIRED"):
+			tried["refused captures"]++
 		}
+	}
+	for _, h := range report.Holds {
+		tried["holds "+strings.ToLower(h.Status)]++
 	}
 	l.t.Logf("partitions %v; %v", partitions, tried)
 	for what, times := range tried {
@@ -173,6 +201,8 @@ func (l *load) mustHaveTriedAll(report *audit.Report) {
 		l.t.Errorf("events stand in the partitions %v, there are %d", partitions, defaultPartitions)
 	}
 }
+
+func isExternal(id string) bool { return strings.HasPrefix(id, "external:") }
 
 // reaches tells whether a watcher's changes lead to the account's present state. Only refused credits, which move
 // nothing, can come after the last change.
