@@ -14,6 +14,8 @@ import (
 type document struct {
 	text string
 	doc  *ast.QueryDocument
+	// bare is the document without its operations' variables, for operations whose values stand as they are.
+	bare *ast.QueryDocument
 	// conditions are the variables that skip and include depend on.
 	conditions []string
 	// dynamic tells whether a cost depends on variables. The others are known to be affordable.
@@ -94,7 +96,7 @@ func (d *documents) check(text string) (*document, gqlerror.List) {
 	if errs := validate(d.schema, doc); len(errs) != 0 {
 		return nil, errs
 	}
-	checked := &document{text: text, doc: doc, conditions: conditions}
+	checked := &document{text: text, doc: doc, bare: withoutVariables(doc), conditions: conditions}
 	for _, op := range doc.Operations {
 		p := pricing{limits: d.limits.Query}
 		affordable := p.affordable(op)
@@ -105,6 +107,17 @@ func (d *documents) check(text string) (*document, gqlerror.List) {
 		}
 	}
 	return checked, nil
+}
+
+func withoutVariables(doc *ast.QueryDocument) *ast.QueryDocument {
+	bare := *doc
+	bare.Operations = make(ast.OperationList, len(doc.Operations))
+	for i, op := range doc.Operations {
+		o := *op
+		o.VariableDefinitions = nil
+		bare.Operations[i] = &o
+	}
+	return &bare
 }
 
 func unaffordable(op *ast.OperationDefinition) *gqlerror.Error {

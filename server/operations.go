@@ -45,12 +45,20 @@ func (o *operations) CreateOperationContext(ctx context.Context, params *graphql
 		}
 		return refused, gqlerror.List{badInput(nil, "the query has no operation of the name given in operationName")}
 	}
-	op, errs := o.Executor.CreateOperationContext(context.WithValue(ctx, documentKey{}, d.doc), params)
+	doc, operation := d.doc, d.doc.Operations.ForName(params.OperationName)
+	asTheyAre := usual(o.documents.schema, operation, params.Variables)
+	if asTheyAre {
+		doc = d.bare
+	}
+	op, errs := o.Executor.CreateOperationContext(context.WithValue(ctx, documentKey{}, doc), params)
 	if len(errs) != 0 {
 		for i, err := range errs {
 			errs[i] = variableError(err)
 		}
 		return op, errs
+	}
+	if asTheyAre {
+		op.Doc, op.Operation, op.Variables = d.doc, operation, params.Variables
 	}
 	op.DisableIntrospection = false
 	if err := o.checkVariables(d, op); err != nil {
