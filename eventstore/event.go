@@ -28,7 +28,7 @@ type Event struct {
 	AggregateID string
 	// Version is the aggregate's version after this event, from 1.
 	Version int64
-	// Timestamp is UTC, in whole milliseconds; it never decreases within an account.
+	// Timestamp is UTC, in whole milliseconds; within a partition of account events it never decreases.
 	Timestamp     time.Time
 	CorrelationID string
 	CausationID   string

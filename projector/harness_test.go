@@ -35,6 +35,7 @@ type ledger struct {
 	changes      map[string][]Change
 	events       map[string][]EventRecord
 	holds        map[string]account.Hold
+	placed       []string // The ids of the holds that history may end.
 	receipts     map[string]account.Receipt
 	origins      map[string]eventstore.Event
 	unwritten    map[place][]eventstore.Message

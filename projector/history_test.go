@@ -67,21 +67,19 @@ func (l *ledger) hold(id, payee, amount string) string {
 		return ""
 	}
 	l.record(id, e)
+	l.placed = append(l.placed, e.HoldID)
 	return e.HoldID
 }
 
-// endHold captures from, voids or lets expire one of the active holds.
+// endHold captures from, voids or lets expire the oldest of the active holds.
 func (l *ledger) endHold(random *rand.Rand) {
-	first := ""
-	for id, h := range l.holds { // The first in order: maps have none.
-		if h.Status == account.HoldActive && (first == "" || id < first) {
-			first = id
-		}
+	for len(l.placed) > 0 && l.holds[l.placed[0]].Status != account.HoldActive {
+		l.placed = l.placed[1:]
 	}
-	if first == "" {
+	if len(l.placed) == 0 {
 		return
 	}
-	h := l.holds[first]
+	h := l.holds[l.placed[0]]
 	switch random.IntN(4) {
 	case 0:
 		e, err := account.DecideVoid(h, "not needed", l.now)

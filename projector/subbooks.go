@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/shopspring/decimal"
 
@@ -160,12 +161,19 @@ func (v *verifier) checkRefunds(context.Context) error {
 
 // ledgerBook is the ledger of a partition as the log tells it: a sum of digests of the rows for each bucket.
 type ledgerBook struct {
+	// last is the latest moment in the partition: trial balances count on it that moments never decrease there.
+	last    time.Time
 	sums    *bucketSums
 	digests map[int64]uint64
 	rows    ledgerRows
 }
 
 func (l *ledgerBook) post(b *books, e *eventstore.Recorded, kind account.Type, c *account.BalanceChanged) {
+	if e.Timestamp.Before(l.last) {
+		b.differ(Difference{Subject: e.AggregateID, Partition: e.Partition, Offset: e.Offset,
+			Message: fmt.Sprintf("version %d is earlier than one before it in the partition", e.Version)})
+	}
+	l.last = e.Timestamp
 	l.rows = l.sums.post(e, kind, c, l.rows[:0])
 	l.close(b)
 }

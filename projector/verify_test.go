@@ -133,6 +133,14 @@ func TestVerifyFindsBugsPlantedInTheLog(t *testing.T) {
 			alter:   alterNth(3, func(e *eventstore.Event) bool { e.Timestamp = start.Add(-time.Hour); return true }),
 			subject: id, message: "earlier than the one before",
 		},
+		"a time that goes back in the partition": {
+			plant: func(l *ledger) {
+				l.now = start
+				l.create("late")
+				l.topUp("late", "1.00")
+			},
+			subject: "late", message: "earlier than one before it in the partition",
+		},
 		"an event id twice": {
 			alter: alterNth(3, func(e *eventstore.Event) bool { e.ID = "one"; return true }),
 			plant: func(l *ledger) {
