@@ -47,6 +47,16 @@ func newBatch(number uint64, stored *store.Batch) *batch {
 	return &batch{number: number, stored: stored, touched: map[string]*cachedAccount{}}
 }
 
+// refuses tells whether a request of the batch was refused.
+func (b *batch) refuses() bool {
+	for _, r := range b.requests {
+		if r.err != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // cut takes back what was added to the batch since the mark was made of it; its requests and the account states are
 // not the batch's to take back.
 func (b *batch) cut(mark batch) {

@@ -245,7 +245,7 @@ func (e *Engine) precheckCredit(id string, m account.Movement) error {
 	if err != nil {
 		return ledger.BooksError{Err: err}
 	}
-	if !state.Exists() && !owned {
+	if !state.Exists() && (!owned || !e.complete(partition)) {
 		return nil
 	}
 	_, err = account.DecideCredit(state, m)
@@ -253,6 +253,16 @@ func (e *Engine) precheckCredit(id string, m account.Movement) error {
 		return nil
 	}
 	return err
+}
+
+// complete tells whether this node's copy of a partition holds all that stands in the log now.
+func (e *Engine) complete(partition int32) bool {
+	end, err := e.log.EndOffset(eventstore.AccountEvents, partition)
+	if err != nil {
+		return false
+	}
+	position, err := e.store.Position(partition)
+	return err == nil && position.Next >= end
 }
 
 func (e *Engine) partitionOf(id string) int32 { return eventstore.PartitionOf(id, e.cfg.Partitions) }

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"daybook/domain"
-	"daybook/domain/account"
 	"daybook/domain/transaction"
 	"daybook/engine/ledger"
 )
@@ -15,12 +14,12 @@ func (e *Engine) Execute(ctx context.Context, c ledger.Command) (ledger.Result, 
 	if err := e.admit(); err != nil {
 		return ledger.Result{}, err
 	}
-	if err := e.locate(c); err != nil {
+	waiting, cancel := context.WithTimeout(ctx, e.cfg.CommandTimeout)
+	defer cancel()
+	if err := (&locator{engine: e}).locate(waiting, c); err != nil {
 		return ledger.Result{}, err
 	}
 	r := newRequest(c, e.cfg.NewID)
-	waiting, cancel := context.WithTimeout(ctx, e.cfg.CommandTimeout)
-	defer cancel()
 	if err := e.partitions[e.partitionOf(c.Address())].submit(r); err != nil {
 		return ledger.Result{}, err
 	}
@@ -52,11 +51,14 @@ type Answer struct {
 func (e *Engine) ExecuteBatch(ctx context.Context, commands []ledger.Command, atomic bool) []Answer {
 	answers := make([]Answer, len(commands))
 	requests := make([]*request, len(commands))
+	waiting, cancel := context.WithTimeout(ctx, e.cfg.CommandTimeout)
+	defer cancel()
 	err := e.admit()
+	locator := locator{engine: e}
 	refused := false
 	for i, c := range commands {
 		if answers[i].Err = err; err == nil {
-			answers[i].Err = e.locate(c)
+			answers[i].Err = locator.locate(waiting, c)
 		}
 		if answers[i].Err == nil {
 			requests[i] = newRequest(c, e.cfg.NewID)
@@ -69,8 +71,6 @@ func (e *Engine) ExecuteBatch(ctx context.Context, commands []ledger.Command, at
 	if atomic && refused {
 		return abort(answers)
 	}
-	waiting, cancel := context.WithTimeout(ctx, e.cfg.CommandTimeout)
-	defer cancel()
 	e.submitGroups(requests, answers, atomic)
 	for i, r := range requests {
 		if r == nil || answers[i].Err != nil {
@@ -148,45 +148,4 @@ func (e *Engine) submitGroups(requests []*request, answers []Answer, atomic bool
 			}
 		}
 	}
-}
-
-// locate finds the account that a command about a payment or a hold addresses, as far as this node has followed the
-// log. Refusals: TRANSACTION_NOT_FOUND, HOLD_NOT_FOUND.
-func (e *Engine) locate(c ledger.Command) error {
-	switch c := c.(type) {
-	case *ledger.Refund:
-		for p := range e.cfg.Partitions {
-			r, err := e.store.Receipt(p, c.PaymentID)
-			if err != nil {
-				return publicError(err)
-			}
-			if r.Exists() {
-				c.PayeeID = r.PayeeID
-				return nil
-			}
-		}
-		return account.PaymentNotFound()
-	case *ledger.CaptureHold:
-		h, err := e.hold(c.HoldID)
-		c.AccountID = h.AccountID
-		return err
-	case *ledger.VoidHold:
-		h, err := e.hold(c.HoldID)
-		c.AccountID = h.AccountID
-		return err
-	}
-	return nil
-}
-
-func (e *Engine) hold(id string) (account.Hold, error) {
-	for p := range e.cfg.Partitions {
-		h, err := e.store.Hold(p, id)
-		if err != nil {
-			return h, publicError(err)
-		}
-		if h.Exists() {
-			return h, nil
-		}
-	}
-	return account.Hold{}, account.HoldNotFound()
 }

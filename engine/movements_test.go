@@ -242,6 +242,50 @@ func TestAHoldExpiresWithoutAnyoneAsking(t *testing.T) {
 	}
 }
 
+func TestAHoldExpiresHoweverBusyItsPartitionIs(t *testing.T) {
+	t.Parallel()
+	brokers := testenv.Embedded(t)
+	n := startNode(t, brokers, t.TempDir(), all)
+	payer, busy := inPartition(0, "payer"), inPartition(0, "busy")
+	n.create(payer)
+	n.create(busy)
+	n.topUp(payer, "10.00", "k")
+	var stopped atomic.Bool
+	var wg sync.WaitGroup
+	for c := range 256 {
+		wg.Go(func() {
+			for i := 0; !stopped.Load(); i++ {
+				if _, err := n.execute(topUp(busy, "1.00", fmt.Sprintf("%d-%d", c, i))); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	short := hold(payer, busy, "10.00", "h")
+	short.ExpiresAt = time.Now().Add(500 * time.Millisecond).UTC().Truncate(time.Millisecond)
+	n.must(short)
+	testenv.Eventually(t, func() error {
+		state, err := n.engine.Account(payer)
+		if err != nil || !state.Held.IsZero() {
+			return fmt.Errorf("%s are held, %v", state.Held, err)
+		}
+		return nil
+	})
+	stopped.Store(true)
+	wg.Wait()
+	released := 0
+	for _, e := range n.recorded() {
+		if _, ok := e.Data.(*account.HoldReleased); ok {
+			released++
+		}
+	}
+	if released != 1 {
+		t.Errorf("the hold was released %d times", released)
+	}
+	soundLog(t, brokers)
+}
+
 func TestWhatIsRefundableAndHeldSurvivesTheLossOfLocalState(t *testing.T) {
 	t.Parallel()
 	brokers := testenv.Embedded(t)

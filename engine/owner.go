@@ -145,7 +145,8 @@ func (o *owner) write(first *request, steps *stepBatch) error {
 	}
 	o.spec.put(b)
 	if len(b.messages) == 0 {
-		return o.settleEmpty(b)
+		o.inFlight = append(o.inFlight, b)
+		return o.settleEmpty()
 	}
 	o.position.LastTime = now
 	o.inFlight = append(o.inFlight, b)
@@ -233,13 +234,18 @@ func (o *owner) takeSteps(b *batch, s *stepBatch) error {
 	return nil
 }
 
-// settle takes the answer to the oldest batch in flight: its state is stored, then it is published and its callers
-// are answered.
+// settle takes the answer to the oldest batch of events in flight: its state is stored, then it is published and its
+// callers are answered. Batches without events before it are answered too: what was written after them shows that
+// nobody else had taken the partition.
 func (o *owner) settle(a ack) error {
-	b := o.inFlight[0]
 	if a.err != nil {
 		return a.err
 	}
+	empty := 0
+	for len(o.inFlight[empty].messages) == 0 {
+		empty++
+	}
+	b := o.inFlight[empty]
 	if a.number != b.number {
 		return fmt.Errorf("answer %d came before answer %d", a.number, b.number)
 	}
@@ -251,14 +257,35 @@ func (o *owner) settle(a ack) error {
 		return err
 	}
 	o.partition.progressed = true
-	o.inFlight = o.inFlight[1:]
-	o.finish(b)
-	// Batches without events wait only for those before them.
-	for len(o.inFlight) > 0 && len(o.inFlight[0].messages) == 0 {
-		o.finish(o.inFlight[0])
-		o.inFlight = o.inFlight[1:]
+	o.finishFirst(empty + 1)
+	return o.settleEmpty()
+}
+
+// settleEmpty answers batches of refusals and repeats when nothing is on its way any more that their answers rest on.
+// A refusal rests on nobody having taken the partition over, which an owner may be the last to hear of.
+func (o *owner) settleEmpty() error {
+	refused := false
+	for _, b := range o.inFlight {
+		if len(b.messages) > 0 {
+			return nil // Its answer settles those before it.
+		}
+		refused = refused || b.refuses()
 	}
+	if refused {
+		if err := o.confirm(); err != nil {
+			return err
+		}
+	}
+	o.finishFirst(len(o.inFlight))
 	return nil
+}
+
+func (o *owner) finishFirst(n int) {
+	settled := o.inFlight[:n]
+	o.inFlight = o.inFlight[n:]
+	for _, b := range settled {
+		o.finish(b)
+	}
 }
 
 func (o *owner) store(b *batch, first int64) error {
@@ -270,16 +297,6 @@ func (o *owner) store(b *batch, first int64) error {
 	stored := o.position
 	stored.LastTime = b.lastTime
 	return b.stored.Commit(stored)
-}
-
-// settleEmpty answers a batch of refusals and repeats, at once when nothing they rest on is on its way.
-func (o *owner) settleEmpty(b *batch) error {
-	if len(o.inFlight) > 0 {
-		o.inFlight = append(o.inFlight, b)
-		return nil
-	}
-	o.finish(b)
-	return nil
 }
 
 // finish publishes a settled batch and answers its callers.
@@ -297,22 +314,6 @@ func (o *owner) finish(b *batch) {
 	for _, recorded := range b.handed {
 		close(recorded)
 	}
-}
-
-// stale tells whether the brokers may have forgotten the fence. A wall clock that was set is no measure of its age.
-func (o *owner) stale(now time.Time) bool { return now.Round(0).Sub(o.renewed).Abs() > fenceTrust }
-
-// renew plants the fence anew. One that is stale is not renewed: who knows what was written since it was forgotten.
-func (o *owner) renew(ctx context.Context) error {
-	now := o.engine.cfg.Clock()
-	if o.stale(now) {
-		return errStale
-	}
-	if err := o.writer.Renew(ctx); err != nil {
-		return err
-	}
-	o.renewed = now
-	return nil
 }
 
 // drain waits for the batches on their way, so that a planned stop leaves nothing open.

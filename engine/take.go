@@ -93,11 +93,9 @@ func aborted() error {
 	return domain.Refuse(domain.BatchAborted, "", "this command did nothing: another command of its atomic batch was refused; correct that one and send the batch again")
 }
 
-// findDue looks for holds whose time is over.
+// findDue looks for holds whose time is over. Those whose release is on its way are found again, and not released
+// again.
 func (o *owner) findDue() error {
-	if len(o.inFlight) > 0 {
-		return nil // What is on its way may be about the same ones; the next sweep finds what is left.
-	}
 	due, err := o.engine.store.DueHolds(o.partition.id, o.engine.cfg.Clock(), maxDue)
 	o.due = due
 	return err

@@ -112,10 +112,11 @@ func (p *partition) settlePending() []*request {
 	for _, b := range p.pending {
 		b.stored.Close()
 		lost = lost || b.unsent || (len(b.events) > 0 && !b.met)
-		if !lost {
+		if !lost && len(b.events) > 0 {
 			answerAll(b.requests)
 			continue
 		}
+		// A batch without events is decided anew: nothing shows on what it was decided.
 		for _, r := range b.requests {
 			r.result, r.err = ledger.Result{}, nil
 			if r.leads() {

@@ -64,7 +64,10 @@ func DecideRefund(s State, r Receipt, m Movement) (*BalanceChanged, error) {
 	if !r.Exists() {
 		return nil, PaymentNotFound()
 	}
-	if m.Amount.GreaterThan(r.Refundable()) || m.Amount.IsZero() {
+	if r.Refundable().IsZero() {
+		return nil, domain.Refuse(domain.RefundExceedsPayment, "amount", "all of the payment is refunded already, or on its way back")
+	}
+	if m.Amount.GreaterThan(r.Refundable()) || !m.Amount.IsPositive() {
 		return nil, domain.Refuse(domain.RefundExceedsPayment, "amount",
 			"%s %s of the payment can still be refunded; choose at most that", money.Format(r.Refundable(), r.Currency), r.Currency)
 	}

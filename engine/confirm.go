@@ -1,0 +1,67 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"daybook/eventstore"
+)
+
+// confirmTimeout bounds how long an owner looks for what others may have written.
+const confirmTimeout = 10 * time.Second
+
+// stale tells whether the brokers may have forgotten the fence. A wall clock that was set is no measure of its age.
+func (o *owner) stale(now time.Time) bool { return now.Round(0).Sub(o.renewed).Abs() > fenceTrust }
+
+// renew plants the fence anew. One that is stale is not renewed: who knows what was written since it was forgotten.
+func (o *owner) renew(ctx context.Context) error {
+	now := o.engine.cfg.Clock()
+	if o.stale(now) {
+		return errStale
+	}
+	if err := o.writer.Renew(ctx); err != nil {
+		return err
+	}
+	o.renewed = now
+	if len(o.inFlight) > 0 {
+		return nil
+	}
+	return o.confirm() // So that the position is beyond the new line.
+}
+
+// confirm makes sure that up to this moment nobody else has ruled a line in the partition: whatever was decided on what
+// this owner knows was decided on all there is. It is for when nothing is on its way.
+func (o *owner) confirm() error {
+	end, err := o.engine.log.EndOffset(eventstore.AccountEvents, o.partition.id)
+	if err != nil || end <= o.position.Next {
+		return err
+	}
+	reader, err := o.engine.log.OpenReader(eventstore.AccountEvents, o.partition.id)
+	if err != nil {
+		return err
+	}
+	defer reader.Close() //nolint:errcheck // Nothing was written.
+	ctx, cancel := context.WithTimeout(context.Background(), confirmTimeout)
+	defer cancel()
+	next := o.position.Next
+	for next < end {
+		chunk, err := reader.Read(ctx, next, pollWait)
+		if err != nil {
+			return fmt.Errorf("looking for another owner: %w", err)
+		}
+		own := o.partition.marker
+		for _, m := range chunk.Markers {
+			if m.ProducerID != own.ProducerID || m.Epoch != own.Epoch {
+				return fmt.Errorf("another owner has ruled a line at offset %d: %w", m.Offset, eventstore.ErrFenced)
+			}
+		}
+		if len(chunk.Messages) > 0 {
+			return fmt.Errorf("something else was written at offset %d: %w", chunk.Messages[0].Offset, eventstore.ErrFenced)
+		}
+		next = chunk.Next
+	}
+	// What lies in between are this owner's own renewed lines.
+	o.position.Next = next
+	return o.engine.store.NewBatch(o.partition.id).Commit(o.position)
+}
