@@ -2491,9 +2491,9 @@ type Transaction {
   "Who asked for it, as the request's headers X-Actor-Id and X-Actor-Type said."
   actorId: String
   actorType: String
-  "Ties together all that one request caused. Null while the read model has not seen the transaction yet."
+  "Ties together all that one request caused. Null in a subscription while the read model has not seen the transaction yet."
   correlationId: String
-  "The id of the account event that began it, the first of the trail. Null while the read model has not seen it yet."
+  "The id of the account event that began it, the first of the trail. Null in a subscription while the read model has not seen it yet."
   causationId: String
   "The events of the transaction on the accounts on both its sides, in the order of their times."
   trail: [AccountEvent!]!

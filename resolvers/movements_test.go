@@ -82,7 +82,7 @@ func TestAPaymentIsRefundedInParts(t *testing.T) {
 	// Then there is nothing left to refund, and a repeat has the answer it had.
 	expect(t, a.mutate("refund", fmt.Sprintf(`paymentId: %q, amount: "0.01", idempotencyKey: "r3"`, id)), map[string]any{
 		"userErrors.0.code": "REFUND_EXCEEDS_PAYMENT", "userErrors.0.field": "[input amount]", "transaction": nil, "account": nil,
-		"userErrors.0.message": "0.00 EUR of the payment can still be refunded; choose at most that",
+		"userErrors.0.message": "all of the payment is refunded already, or on its way back",
 	})
 	expect(t, a.done("refund", fmt.Sprintf(`paymentId: %q, amount: "12.50", reason: "worn", idempotencyKey: "r1"`, id)),
 		map[string]any{"transaction.id": part.at("transaction.id"), "transaction.amount": "12.50", "account.version": part.at("account.version")})

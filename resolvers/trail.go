@@ -4,7 +4,12 @@ import (
 	"context"
 	"strconv"
 	"sync"
+	"time"
 
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"daybook/domain"
 	"daybook/domain/account"
 	"daybook/domain/money"
 	"daybook/graph/model"
@@ -40,7 +45,10 @@ func (r *Resolver) events(ctx context.Context, a *model.Account, first *int64, a
 }
 
 func (r *Resolver) trail(ctx context.Context, t *model.Transaction) ([]*model.AccountEvent, error) {
-	if _, err := t.Origin(ctx); err != nil { // Which waits where something is to be waited for.
+	if _, err := t.Origin(ctx); err != nil { // Which waits for the account's own events where something is to be waited for.
+		return nil, err
+	}
+	if err := r.awaitTransaction(ctx, t.ID); err != nil {
 		return nil, err
 	}
 	records, err := r.Reads.TransactionTrail(ctx, t.ID)
@@ -59,6 +67,35 @@ func knownOrigin(t *projector.TransactionRecord) model.OriginFunc {
 	return func(context.Context) (model.Origin, error) { return originModel(t), nil }
 }
 
+// transactionPoll is how often is looked whether the read model has a transaction that was just made, and
+// transactionWait for how long.
+const (
+	transactionPoll = 10 * time.Millisecond
+	transactionWait = 3 * time.Second
+)
+
+// awaitTransaction lets the read model come up to a transaction that a mutation answered from the state just written.
+func (r *Resolver) awaitTransaction(ctx context.Context, id string) error {
+	if graphql.GetOperationContext(ctx).Operation.Operation != ast.Mutation {
+		return nil
+	}
+	bounded, cancel := context.WithTimeout(ctx, transactionWait)
+	defer cancel()
+	tick := time.NewTicker(transactionPoll)
+	defer tick.Stop()
+	for {
+		record, err := r.Reads.TransactionRecord(ctx, id)
+		if err != nil || record.Status != "" {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-bounded.Done():
+			return domain.Refuse(domain.ReadTimeout, "", "the read model has not seen the transaction in time; ask for it by its id")
+		}
+	}
+}
+
 // originOf looks the origin of a transaction up when it is asked for. The account is one that a mutation moved, for
 // which the read model is waited; nil for none.
 func (r *Resolver) originOf(id string, moved *model.Account) model.OriginFunc {
@@ -66,6 +103,21 @@ func (r *Resolver) originOf(id string, moved *model.Account) model.OriginFunc {
 		if moved != nil {
 			if err := r.awaitRead(ctx, moved); err != nil {
 				return model.Origin{}, err
+			}
+			// The event that began it, which the read model has before the transaction itself. A final capture has
+			// another one after it.
+			page, err := r.Reads.Events(ctx, moved.ID, max(moved.Version-2, 0), 2)
+			if err != nil {
+				return model.Origin{}, err
+			}
+			for i := range page.Events {
+				e := &page.Events[i]
+				if change, ok := e.Data.(*account.BalanceChanged); ok && change.TransactionID == id {
+					return model.Origin{
+						ActorID: given(e.Metadata.ActorID), ActorType: given(e.Metadata.ActorType),
+						CorrelationID: given(e.CorrelationID), CausationID: given(e.ID),
+					}, nil
+				}
 			}
 		}
 		record, err := r.Reads.TransactionRecord(ctx, id)

@@ -37,6 +37,10 @@ func TestWhoAndWhyCanBeFollowedFromTheRequestToEverythingItCaused(t *testing.T) 
 	if id == nil {
 		t.Fatalf("got %+v", out)
 	}
+	// The mutation's own answer tells it too, and does not wait for the other side to do so.
+	expect(t, out, map[string]any{
+		"pay.transaction.actorId": "eve", "pay.transaction.correlationId": "req-1", "pay.transaction.trail.0.type": "BalanceChanged",
+	})
 	tx := a.settled(id, `actorId actorType correlationId causationId trail { eventId accountId type version partition offset actorId actorType correlationId
 		causationId reason transactionId transactionType counterpartyId amount changeType reversal balance currency }`)
 	expect(t, tx, map[string]any{"transaction.actorId": "eve", "transaction.actorType": "support", "transaction.correlationId": "req-1"})

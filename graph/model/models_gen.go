@@ -423,9 +423,9 @@ type Transaction struct {
 	// Who asked for it, as the request's headers X-Actor-Id and X-Actor-Type said.
 	ActorID   *string `json:"actorId,omitempty"`
 	ActorType *string `json:"actorType,omitempty"`
-	// Ties together all that one request caused. Null while the read model has not seen the transaction yet.
+	// Ties together all that one request caused. Null in a subscription while the read model has not seen the transaction yet.
 	CorrelationID *string `json:"correlationId,omitempty"`
-	// The id of the account event that began it, the first of the trail. Null while the read model has not seen it yet.
+	// The id of the account event that began it, the first of the trail. Null in a subscription while the read model has not seen it yet.
 	CausationID *string `json:"causationId,omitempty"`
 	// The events of the transaction on the accounts on both its sides, in the order of their times.
 	Trail     []*AccountEvent `json:"trail"`
