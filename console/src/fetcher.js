@@ -1,12 +1,10 @@
 import { Kind, OperationTypeNode, parse } from 'graphql'
 import { execute, subscribe } from './api.js'
+import { tellRun, wentWell } from './runs.js'
 import { recall, remember } from './storage.js'
-import { fillVariables, transactionIn } from './variables.js'
+import { fillVariables, IDS, idsIn } from './variables.js'
 
-const LAST_TRANSACTION = 'daybook:lastTransaction'
-
-/** Told of each mutation that ran, so that the Live panel looks at once for an account that was just opened. */
-export const mutations = new EventTarget()
+const stored = (id) => `daybook:${id}`
 
 /** What GraphiQL runs operations with: HTTP for queries and mutations, a WebSocket for subscriptions. */
 export async function fetcher(parameters, { headers } = {}) {
@@ -20,20 +18,19 @@ export async function fetcher(parameters, { headers } = {}) {
 
 async function run({ query, variables, operationName }, headers) {
   const operation = findOperation(query, operationName)
-  const filled = fillVariables(operation, variables, {
-    now: Date.now(),
-    lastTransaction: recall(LAST_TRANSACTION),
-  })
+  const ids = Object.fromEntries(IDS.map((id) => [id, recall(stored(id))]))
+  const filled = fillVariables(operation, variables, { now: Date.now(), ids })
   const request = { query, variables: filled, operationName: operation?.name?.value }
-  if (operation?.operation === OperationTypeNode.SUBSCRIPTION) return observable(request, headers)
-
-  const result = await execute(request, headers)
-  if (operation?.operation === OperationTypeNode.MUTATION) {
-    const id = transactionIn(result)
-    if (id) remember(LAST_TRANSACTION, id)
-    mutations.dispatchEvent(new Event('ran'))
+  const answered = (result) => {
+    const mutation = operation?.operation === OperationTypeNode.MUTATION
+    if (mutation) {
+      for (const [id, value] of Object.entries(idsIn(operation, result))) remember(stored(id), value)
+    }
+    tellRun({ name: request.operationName, mutation, ok: wentWell(result) })
+    return result
   }
-  return result
+  if (operation?.operation === OperationTypeNode.SUBSCRIPTION) return observable(request, headers, answered)
+  return answered(await execute(request, headers))
 }
 
 /**
@@ -51,10 +48,10 @@ function findOperation(query, operationName) {
   return operations.find((d) => d.name?.value === operationName) ?? operations[0]
 }
 
-function observable(request, headers) {
+function observable(request, headers, answered) {
   return {
     subscribe({ next, complete }) {
-      const unsubscribe = subscribe(request, { next, done: complete, headers })
+      const unsubscribe = subscribe(request, { next: (result) => next(answered(result)), done: complete, headers })
       return { unsubscribe }
     },
   }

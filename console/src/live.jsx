@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'react'
-import { mutations } from './fetcher.js'
+import { runs } from './runs.js'
 import { recall, remember } from './storage.js'
 import { watchBalance } from './watch.js'
 
@@ -13,21 +13,11 @@ const STATUS = {
   failed: 'Trying again …',
 }
 
-function LiveIcon(props) {
-  return (
-    <svg viewBox="0 0 24 24" fill="none" stroke="currentColor" strokeWidth="1.8" strokeLinecap="round" {...props}>
-      <path d="M2.5 12.5h4l3-8 5 15 3-7h4" strokeLinejoin="round" />
-    </svg>
-  )
-}
-
-/** The sidebar's panel that follows one account while operations run beside it. */
-export const LIVE = { title: 'Live', icon: LiveIcon, content: Live }
-
 /** How long the reader may pause within an account's name before it counts as entered, in milliseconds. */
 const TYPING = 400
 
-function Live() {
+/** Follows one account while operations run beside it. */
+export function Live() {
   const [account, setAccount] = useState(() => recall(STORED) ?? 'alice')
   const [entered, setEntered] = useState(account)
   const wanted = entered.trim()
@@ -71,9 +61,11 @@ function Watched({ account }) {
 
   useEffect(() => {
     const watched = watchBalance(account, setState)
-    mutations.addEventListener('ran', watched.lookAgain)
+    // An account that was just opened is looked for at once.
+    const look = ({ detail }) => detail.mutation && watched.lookAgain()
+    runs.addEventListener('ran', look)
     return () => {
-      mutations.removeEventListener('ran', watched.lookAgain)
+      runs.removeEventListener('ran', look)
       watched.stop()
     }
   }, [account])
@@ -102,8 +94,8 @@ function Hint({ account, status }) {
   if (status === 'missing') {
     return (
       <p className="daybook-hint">
-        There is no account <code>{account}</code>. Run <b>OpenAccounts</b> to open <code>alice</code> and{' '}
-        <code>bob</code>.
+        There is no account <code>{account}</code>. Run <b>OpenAccounts</b> to open <code>alice</code>, <code>bob</code> and{' '}
+        <code>shop</code>.
       </p>
     )
   }

@@ -1,16 +1,15 @@
 import { useEffect } from 'react'
 import { GraphiQL, HISTORY_PLUGIN } from 'graphiql'
 import { pick, useGraphiQL, useGraphiQLActions } from '@graphiql/react'
-import { ExamplesMenu } from './examples-menu.jsx'
 import { examples } from './examples.js'
 import { fetcher } from './fetcher.js'
-import { LIVE } from './live.jsx'
 import { recall, remember } from './storage.js'
+import { WALK } from './walk.jsx'
 
-const PLUGINS = [LIVE, HISTORY_PLUGIN]
-const TABS = examples.map(({ query }) => ({ query }))
+const PLUGINS = [WALK, HISTORY_PLUGIN]
+const TABS = [{ query: examples[0].query }]
 
-// On the first visit the Live panel stands open and leaves room for the operations; from then on what the reader
+// On the first visit the panel of examples stands open and leaves room for the operations; from then on what the reader
 // chose holds, which GraphiQL keeps under these keys.
 const firstVisit = recall('graphiql:tabState') === null
 if (firstVisit) {
@@ -23,7 +22,7 @@ export function Playground() {
     <GraphiQL
       fetcher={fetcher}
       plugins={PLUGINS}
-      visiblePlugin={firstVisit ? LIVE : undefined}
+      visiblePlugin={firstVisit ? WALK : undefined}
       defaultTabs={TABS}
       defaultEditorToolsVisibility={false}
       showPersistHeadersSettings={false}
@@ -37,7 +36,6 @@ export function Playground() {
             {prettify}
             {merge}
             {copy}
-            <ExamplesMenu />
             <WrappedLines />
             <SystemTheme />
           </>

@@ -1,26 +1,36 @@
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { buildSchema, Kind, parse, print, TypeInfo, validate, visit, visitWithTypeInfo } from 'graphql'
-import { fillVariables } from '../src/variables.js'
+import { parse, print, TypeInfo, validate, visit, visitWithTypeInfo } from 'graphql'
+import { fillVariables, IDS } from '../src/variables.js'
+import { exampleFiles, examples, groups, readmeBlocks, schema } from './material.js'
 
-const folder = new URL('../examples/', import.meta.url)
-const schema = buildSchema(readFileSync(new URL('../../schema.graphqls', import.meta.url), 'utf8'))
-const known = { now: Date.parse('2026-01-31T12:00:00Z'), lastTransaction: '123e4567-e89b-42d3-a456-426614174000' }
+const known = {
+  now: Date.parse('2026-01-31T12:00:00Z'),
+  ids: Object.fromEntries(IDS.map((id) => [id, '123e4567-e89b-42d3-a456-426614174000'])),
+}
 
-const examples = readdirSync(folder)
-  .sort()
-  .map((file) => {
-    const document = parse(readFileSync(new URL(file, folder), 'utf8'))
-    const operations = document.definitions.filter((d) => d.kind === Kind.OPERATION_DEFINITION)
-    return { file, document, operations }
-  })
+test('every file is an example of one of the groups, and no group is empty', () => {
+  assert.equal(examples.length, exampleFiles.length)
+  for (const group of groups) assert.notEqual(group.examples.length, 0, group.name)
+})
 
-const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
-const blocks = (language) => [...readme.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, 'gms'))].map(([, text]) => text)
+test('no two examples have one name', () => {
+  const names = examples.map(({ name }) => name)
+  assert.deepEqual([...new Set(names)], names)
+})
+
+test('every operation of the schema is in an example', () => {
+  const missing = operationFields().filter((field) => !used().has(field))
+  assert.deepEqual(missing, [])
+})
+
+test('every field that takes arguments is in an example', () => {
+  const missing = fieldsWithArguments().filter((field) => !used().has(field))
+  assert.deepEqual(missing, [])
+})
 
 test('the README walks through the examples, in their order and by the same operations', () => {
-  const walk = blocks('graphql').map((text) => print(parse(text)))
+  const walk = readmeBlocks('graphql').map((text) => print(parse(text)))
   assert.deepEqual(
     walk,
     examples.map(({ document }) => print(document)),
@@ -28,28 +38,28 @@ test('the README walks through the examples, in their order and by the same oper
 })
 
 test('the README gives an answer to each step, with the fields it asks for', () => {
-  const answers = blocks('json').map((text) => JSON.parse(text))
+  const answers = readmeBlocks('json').map((text) => JSON.parse(text))
   assert.deepEqual(
     answers.map(({ data }) => Object.keys(data)),
     examples.map(({ operations }) => operations[0].selectionSet.selections.map((s) => (s.alias ?? s.name).value)),
   )
 })
 
-for (const { file, document, operations } of examples) {
-  test(`${file} is valid against the schema`, () => {
+for (const { name, document, operations } of examples) {
+  test(`${name} is valid against the schema`, () => {
     assert.deepEqual(validate(schema, document).map(String), [])
   })
 
-  test(`${file} holds one operation, so that the run button asks nothing`, () => {
+  test(`${name} holds one operation, so that the run button asks nothing`, () => {
     assert.equal(operations.length, 1)
   })
 
-  test(`${file} runs as it is: what it leaves open, the page fills in`, () => {
+  test(`${name} runs as it is: what it leaves open, the page fills in`, () => {
     const declared = operations[0].variableDefinitions.map(({ variable }) => variable.name.value)
     assert.deepEqual(Object.keys(fillVariables(operations[0], {}, known)), declared)
   })
 
-  test(`${file} asks for userErrors wherever there can be some`, () => {
+  test(`${name} asks for userErrors wherever there can be some`, () => {
     const types = new TypeInfo(schema)
     visit(
       document,
@@ -62,4 +72,29 @@ for (const { file, document, operations } of examples) {
       }),
     )
   })
+}
+
+function operationFields() {
+  const roots = [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()]
+  return roots.flatMap((type) => Object.keys(type.getFields()).map((field) => `${type}.${field}`))
+}
+
+function fieldsWithArguments() {
+  const types = Object.values(schema.getTypeMap()).filter((type) => !type.name.startsWith('__') && type.getFields)
+  return types.flatMap((type) =>
+    Object.values(type.getFields())
+      .filter((field) => field.args?.length)
+      .map((field) => `${type}.${field.name}`),
+  )
+}
+
+/** The fields that the examples ask for, as Type.field. */
+function used() {
+  const fields = new Set()
+  for (const { document } of examples) {
+    const types = new TypeInfo(schema)
+    const Field = () => void fields.add(`${types.getParentType()}.${types.getFieldDef().name}`)
+    visit(document, visitWithTypeInfo(types, { Field }))
+  }
+  return fields
 }

@@ -1,4 +1,5 @@
 import { chromium } from 'playwright-core'
+import { groups } from '../material.js'
 
 const ARGUMENTS = [
   '--no-sandbox',
@@ -20,7 +21,7 @@ export function startBrowser() {
   })
 }
 
-/** Opens the playground and drives it as a reader does: by its tabs, its run button and what it shows. */
+/** Opens the playground and drives it as a reader does: by its list of examples, its run button and what it shows. */
 export async function openPlayground(context, url) {
   const page = await context.newPage()
   page.setDefaultTimeout(PATIENCE)
@@ -32,7 +33,9 @@ export async function openPlayground(context, url) {
     if (['error', 'warning'].includes(message.type())) seen.complaints.push(message.text())
   })
   await page.goto(url)
-  await page.getByRole('button', { name: /^Execute query/ }).waitFor()
+  // The run button does nothing before both editors are there.
+  await page.locator('.graphiql-query-editor .view-line').first().waitFor()
+  await page.locator('.graphiql-response .monaco-editor').first().waitFor()
   return new Playground(page, seen)
 }
 
@@ -41,13 +44,39 @@ class Playground {
     this.page = page
     this.seen = seen
     this.live = page.getByRole('region', { name: 'Live balance' })
+    this.examples = page.getByRole('navigation', { name: 'Examples' })
+    this.runButton = page.getByRole('button', { name: /^Execute query/ })
   }
 
-  /** Opens the tab of an example and presses run; returns its answer once `expected` accepts it. */
+  /** Opens an example from the list, unfolding its group. */
+  async open(name) {
+    const group = groups.find(({ examples }) => examples.some((example) => example.name === name)).name
+    const heading = this.examples.getByRole('button', { name: group, exact: true })
+    if ((await heading.getAttribute('aria-expanded')) === 'false') await heading.click()
+    await this.examples.getByRole('button', { name: new RegExp(`^(done: ?)?${name}$`) }).click()
+    await this.holds(name)
+  }
+
+  /** Opens the example that comes next. */
+  async next(name) {
+    await this.examples.getByRole('button', { name: `Next: ${name}`, exact: true }).click()
+    await this.holds(name)
+  }
+
+  /** Waits until the editor holds an operation of this name. */
+  holds(name) {
+    return this.page.locator('.graphiql-query-editor .view-line', { hasText: name }).first().waitFor()
+  }
+
+  /** Waits until an example is ticked off. */
+  ticked(name) {
+    return this.examples.locator('.daybook-done', { hasText: name }).waitFor()
+  }
+
+  /** Opens an example and presses run; returns its answer once `expected` accepts it. */
   async run(name, expected) {
-    await this.page.getByRole('button', { name, exact: true }).click()
-    await this.page.locator('.graphiql-query-editor .view-line', { hasText: name }).first().waitFor()
-    await this.page.getByRole('button', { name: /^Execute query/ }).click()
+    await this.open(name)
+    await this.runButton.click()
     return this.answer(expected)
   }
 
@@ -83,8 +112,8 @@ class Playground {
 
 /** Runs in the page: what the response editor holds, beyond the lines in view. */
 function responseText() {
-  const models = globalThis.__MONACO.editor.getModels()
-  return models.find((model) => model.uri.path.endsWith('response.json'))?.getValue() ?? ''
+  const models = globalThis.__MONACO?.editor.getModels()
+  return models?.find((model) => model.uri.path.endsWith('response.json'))?.getValue() ?? ''
 }
 
 function parsed(text) {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const BINARY = process.env.DAYBOOK_TEST_BINARY ?? fileURLToPath(new URL('../../../bin/daybook', import.meta.url))
+const BINARY = process.env.DAYBOOK_TEST_BINARY ?? fileURLToPath(new URL('../../bin/daybook', import.meta.url))
 const READY = /http:\/\/127\.0\.0\.1:\d+\//
 
 // In milliseconds.
