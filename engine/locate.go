@@ -93,6 +93,7 @@ func (e *Engine) locate(c ledger.Command) error {
 		h, err := e.hold(c.HoldID)
 		c.AccountID = h.AccountID
 		return err
+	default: // The others name the account.
 	}
 	return nil
 }

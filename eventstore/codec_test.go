@@ -93,6 +93,7 @@ func TestDataHasTheNamesOfWhatItLinksToWhereItLinks(t *testing.T) {
 			d.HoldID, d.RefundOf = holdID, paymentID
 		case *transaction.Event:
 			d.HoldID, d.RefundOf = holdID, paymentID
+		default: // No other links to anything.
 		}
 		return e
 	}

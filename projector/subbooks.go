@@ -60,7 +60,7 @@ func (b *books) postHold(a *accountBook, e *eventstore.Recorded, complain func(s
 		if !d.Amount.Equal(h.Remaining()) || d.Cause == account.HoldActive {
 			complain("hold %s keeps %s and ends %s with %s released", id, h.Remaining(), d.Cause, d.Amount)
 		}
-	case *account.Created, *account.StatusChanged, *account.LimitsChanged, *account.CreditRefused, *account.HoldPlaced:
+	case *account.Created, *account.StatusChanged, *account.LimitsChanged, *account.CreditRefused, *account.HoldPlaced, *Change:
 	}
 	h.apply(e)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/validator"
+	"github.com/vektah/gqlparser/v2/validator/rules"
 	"pgregory.net/rapid"
 )
 
@@ -57,7 +58,7 @@ func drawValue(t *rapid.T, schema *ast.Schema, of *ast.Type, depth int) any {
 
 func TestUsualVariablesAreThoseThatStandAsTheyAre(t *testing.T) {
 	schema := gqlparser.MustLoadSchema(&ast.Source{Input: variableSchema})
-	doc := gqlparser.MustLoadQuery(schema, variableQuery)
+	doc := gqlparser.MustLoadQueryWithRules(schema, variableQuery, rules.NewDefaultRules())
 	op := doc.Operations[0]
 	passed := 0
 	rapid.Check(t, func(t *rapid.T) {

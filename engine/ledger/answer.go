@@ -68,6 +68,7 @@ func (d *Decider) details(c Command, prior Outcome) (transaction.Details, error)
 			Type: account.Payment, Amount: amount, Currency: prior.Hold.Currency, From: c.AccountID, To: prior.Hold.CounterpartyID,
 			Reason: c.Reason, HoldID: c.HoldID,
 		}, nil
+	case *CreateAccount, *AuthorizeHold, *VoidHold, *ChangeStatus, *ChangeLimits: // They move nothing.
 	}
 	return transaction.Details{}, nil
 }
