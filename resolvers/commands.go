@@ -27,7 +27,7 @@ func readCreateAccount(from ledger.Meta, in model.CreateAccountInput) (ledger.Co
 		}
 	}
 	var err error
-	c.Limits, err = readLimits(in.Limits, in.Currency)
+	c.Limits, err = readLimits(in.Limits, in.Currency.Scale(), func(s string) (decimal.Decimal, error) { return money.ParseBound(s, in.Currency) })
 	return c, first(checkIdempotencyKey(in.IdempotencyKey), checkOwnerID(in.OwnerID), err)
 }
 
@@ -119,7 +119,7 @@ func readChangeStatus(from ledger.Meta, in model.ChangeAccountStatusInput) (ledg
 func readChangeLimits(from ledger.Meta, in model.ChangeAccountLimitsInput) (ledger.Command, error) {
 	c := &ledger.ChangeLimits{Meta: keyed(from, in.IdempotencyKey, in.ExpectedVersion), AccountID: in.AccountID, Reason: in.Reason}
 	var err error
-	c.Limits, err = readLimits(in.Limits, widest)
+	c.Limits, err = readLimits(in.Limits, 0, money.ParseAnyBound)
 	return c, first(checkIdempotencyKey(in.IdempotencyKey), checkAccountID("accountId", c.AccountID), checkGivenReason(c.Reason), err)
 }
 
@@ -139,33 +139,30 @@ func first(errs ...error) error {
 	return nil
 }
 
-// widest is a currency of the most decimals. Amounts are read at its scale where their currency is not in the input;
-// whether they fit is for the owner to decide, who knows it.
-const widest money.Currency = "CLF"
-
-// readOpenAmount reads an amount that may be left out, of a currency that the input does not tell.
+// readOpenAmount reads an amount that may be left out, of a currency that the input does not tell: whether it fits is for
+// the owner to decide, who knows it.
 func readOpenAmount(text *scalar.Decimal) (decimal.NullDecimal, error) {
 	if text == nil {
 		return decimal.NullDecimal{}, nil
 	}
-	d, err := money.ParseAmount(string(*text), widest)
+	d, err := money.ParseAnyAmount(string(*text))
 	return decimal.NewNullDecimal(d), err
 }
 
-func readLimits(in *model.LimitsInput, c money.Currency) (account.Limits, error) {
-	limits := account.Limits{Min: decimal.New(0, -c.Scale())}
+func readLimits(in *model.LimitsInput, scale int32, parse func(string) (decimal.Decimal, error)) (account.Limits, error) {
+	limits := account.Limits{Min: decimal.New(0, -scale)}
 	if in == nil {
 		return limits, nil
 	}
 	if in.MinBalance != nil {
-		lower, err := readBound("limits.minBalance", *in.MinBalance, c)
+		lower, err := readBound("limits.minBalance", *in.MinBalance, parse)
 		if err != nil {
 			return limits, err
 		}
 		limits.Min = lower
 	}
 	if in.MaxBalance != nil {
-		upper, err := readBound("limits.maxBalance", *in.MaxBalance, c)
+		upper, err := readBound("limits.maxBalance", *in.MaxBalance, parse)
 		if err != nil {
 			return limits, err
 		}
@@ -174,8 +171,8 @@ func readLimits(in *model.LimitsInput, c money.Currency) (account.Limits, error)
 	return limits, nil
 }
 
-func readBound(field string, text scalar.Decimal, c money.Currency) (decimal.Decimal, error) {
-	bound, err := money.ParseBound(string(text), c)
+func readBound(field string, text scalar.Decimal, parse func(string) (decimal.Decimal, error)) (decimal.Decimal, error) {
+	bound, err := parse(string(text))
 	var refusal *domain.Refusal
 	if errors.As(err, &refusal) {
 		return bound, &domain.Refusal{Code: refusal.Code, Field: field, Message: refusal.Message}

@@ -120,9 +120,9 @@ func takes(s State, c money.Currency, direction ChangeType) error {
 	case !s.Exists():
 		return notFound()
 	case s.Status == Closed:
-		return domain.Refuse(domain.AccountClosed, "accountId", "the account is closed and takes no movements")
+		return domain.Refuse(domain.AccountClosed, "accountId", "the account is closed and takes no movements; use another account")
 	case s.Status == Suspended && direction == Debit:
-		return domain.Refuse(domain.AccountSuspended, "accountId", "the account is suspended and refuses debits")
+		return domain.Refuse(domain.AccountSuspended, "accountId", "the account is suspended and refuses debits; activate it first")
 	case s.Currency != c:
 		return domain.Refuse(domain.CurrencyMismatch, "currency", "the account is kept in %s; use that currency", s.Currency)
 	}

@@ -16,6 +16,9 @@ const MaxIntegerDigits = 14
 // maxDecimals is what the currencies with the most decimals have.
 const maxDecimals = 4
 
+// anyCurrency stands for the one that an amount turns out to be in.
+const anyCurrency Currency = ""
+
 // maxLength bounds the text of an amount before anything looks at it: sign, digits, point, decimals.
 const maxLength = 1 + MaxIntegerDigits + 1 + maxDecimals
 
@@ -38,8 +41,13 @@ func MaxBalance(c Currency) decimal.Decimal { return maxBalances[c.Scale()] }
 // ParseAmount reads a positive amount of the currency, such as "12.5" or "12.50" for EUR.
 // It refuses with INVALID_AMOUNT whatever is not digits with an optional fraction, is zero, is longer than
 // MaxIntegerDigits before the point, or has more decimals than the currency.
-func ParseAmount(s string, c Currency) (decimal.Decimal, error) {
-	d, err := parse(s, c, false)
+func ParseAmount(s string, c Currency) (decimal.Decimal, error) { return positive(parse(s, c, false)) }
+
+// ParseAnyAmount reads a positive amount of a currency that is not known yet: as ParseAmount, with as many decimals as
+// any currency has. Fit brings it to the currency's scale.
+func ParseAnyAmount(s string) (decimal.Decimal, error) { return positive(parse(s, anyCurrency, false)) }
+
+func positive(d decimal.Decimal, err error) (decimal.Decimal, error) {
 	if err != nil {
 		return decimal.Zero, err
 	}
@@ -51,6 +59,9 @@ func ParseAmount(s string, c Currency) (decimal.Decimal, error) {
 
 // ParseBound reads a limit of a balance: as ParseAmount, but zero and negative values are allowed.
 func ParseBound(s string, c Currency) (decimal.Decimal, error) { return parse(s, c, true) }
+
+// ParseAnyBound reads a limit in a currency that is not known yet, as ParseAnyAmount.
+func ParseAnyBound(s string) (decimal.Decimal, error) { return parse(s, anyCurrency, true) }
 
 // Fit brings a number to the scale of a currency. It refuses with INVALID_AMOUNT what has more decimals than that.
 func Fit(d decimal.Decimal, c Currency) (decimal.Decimal, error) {
@@ -140,7 +151,13 @@ func parse(s string, c Currency, signed bool) (decimal.Decimal, error) {
 	if len(whole) > MaxIntegerDigits {
 		return decimal.Zero, invalid("the amount is too long: at most %d digits before the point", MaxIntegerDigits)
 	}
-	scale := c.Scale()
+	scale := int32(maxDecimals)
+	if c != anyCurrency {
+		scale = c.Scale()
+	}
+	if len(fraction) > int(scale) && c == anyCurrency {
+		return decimal.Zero, invalid("the amount has more than %d decimals, which no currency has", maxDecimals)
+	}
 	if len(fraction) > int(scale) {
 		return decimal.Zero, invalid("the amount has more decimals than %s, which has %d", c, scale)
 	}
