@@ -29,7 +29,7 @@ bench: build ## Measure Daybook beside its parts alone, on both backends
 
 generate: ## Write the generated code and documents anew
 	go generate ./graph
-	go generate ./internal/catalogue
+	go generate ./internal/catalogue ./internal/errorlist
 
 clean: ## Remove what was built; keeps data and fetched services
 	rm -rf bin console/dist console/node_modules

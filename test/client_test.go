@@ -23,7 +23,11 @@ func newAPI(url string) *api {
 // failure is a top-level error of an answer.
 type failure struct {
 	Message    string
-	Extensions struct{ Code string }
+	Path       []any
+	Extensions struct {
+		Code  string
+		Field []string
+	}
 }
 
 func (f *failure) Error() string { return f.Extensions.Code + ": " + f.Message }

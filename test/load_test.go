@@ -56,6 +56,10 @@ type load struct {
 	once bool
 	// read, when set, reads each account back after it was written.
 	read bool
+	// choose, when set, chooses the operations in place of draw.
+	choose func(random *rand.Rand, key string) *operation
+	// recent is how many of the last payments and holds operations are about.
+	recent int
 
 	stopped atomic.Bool
 	// inFlight counts the requests without an answer, done the operations that were acknowledged.
@@ -75,7 +79,7 @@ type load struct {
 type subject struct{ id, account string }
 
 func newLoad(t *testing.T, url func() string, accounts int) *load {
-	l := &load{t: t, url: url, most: loadLimit, seed: seed(t), told: map[string]int{}}
+	l := &load{t: t, url: url, most: loadLimit, recent: 20, seed: seed(t), told: map[string]int{}}
 	for i := range accounts {
 		l.accounts = append(l.accounts, fmt.Sprintf("account-%d", i))
 	}
@@ -119,8 +123,12 @@ func (l *load) stop() {
 func (l *load) client(c int) {
 	random := rand.New(rand.NewPCG(l.seed, uint64(c)))
 	a := newAPI("")
+	choose := l.draw
+	if l.choose != nil {
+		choose = l.choose
+	}
 	for n := 0; !l.stopped.Load(); n++ {
-		o := l.draw(random, fmt.Sprintf("%d-%d", c, n))
+		o := choose(random, fmt.Sprintf("%d-%d", c, n))
 		l.mu.Lock()
 		l.operations = append(l.operations, o)
 		l.mu.Unlock()
@@ -186,7 +194,7 @@ func (l *load) about(random *rand.Rand, o *operation, document, field string, fr
 	defer l.mu.Unlock()
 	s := subject{"00000000-0000-4000-8000-000000000000", o.account}
 	if n := len(*from); n > 0 {
-		s = (*from)[n-min(n, 1+random.IntN(20))]
+		s = (*from)[n-min(n, 1+random.IntN(l.recent))]
 	}
 	o.document, o.account, o.input[field] = document, s.account, s.id
 	if amount != "" && random.IntN(3) > 0 {
@@ -218,18 +226,14 @@ func (l *load) settle(a *api, o *operation) {
 	deadline := time.Now().Add(settlePatience)
 	for {
 		l.send(a, o)
-		if o.err == nil || l.once {
-			o.settled = o.err == nil || codeOf(o.err) == "UNAVAILABLE" || codeOf(o.err) == "OVERLOADED"
+		code := codeOf(o.err)
+		tooLate := code == "BAD_USER_INPUT" && o.document == holdMutation // Its expiresAt has passed by now.
+		if o.err == nil || l.once || tooLate {
+			o.settled = o.err == nil || tooLate || code == "UNAVAILABLE" || code == "OVERLOADED"
 			return
 		}
-		switch codeOf(o.err) {
+		switch code {
 		case "", "UNAVAILABLE", "OUTCOME_UNKNOWN", "OVERLOADED":
-		case "BAD_USER_INPUT":
-			if o.document == holdMutation { // Its expiresAt has passed by now.
-				o.settled = true
-				return
-			}
-			fallthrough
 		default:
 			l.fault(fmt.Errorf("%s was answered %w", o.key, o.err))
 			return

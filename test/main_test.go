@@ -15,6 +15,9 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(brokerVariable); dir != "" {
+		os.Exit(runBroker(dir))
+	}
 	os.Exit(run(m))
 }
 

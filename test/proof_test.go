@@ -58,11 +58,16 @@ func mustHaveNone(t *testing.T, what string, problems []string) {
 // answers are what the clients of a load were told last, the opening of the accounts included. A transfer is
 // acknowledged once its debit is recorded, whatever its status: one that the other side refuses comes to COMPENSATED.
 func (l *load) answers() map[audit.Key]audit.Answer {
-	all := map[audit.Key]audit.Answer{}
+	all := answersOf(l.operations)
 	for _, id := range l.accounts {
 		all[audit.Key{AccountID: id, Key: "create"}] = audit.Answer{Verdict: audit.Acknowledged, Version: 1}
 	}
-	for _, o := range l.operations {
+	return all
+}
+
+func answersOf(operations []*operation) map[audit.Key]audit.Answer {
+	all := map[audit.Key]audit.Answer{}
+	for _, o := range operations {
 		a := audit.Answer{Verdict: audit.Refused}
 		switch {
 		case o.acknowledged():
