@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -19,69 +21,70 @@ import (
 )
 
 const (
-	flagRuns     = "runs"
-	flagDuration = "duration"
-	flagEvents   = "events"
+	flagRuns      = "runs"
+	flagDuration  = "duration"
+	flagEvents    = "events"
+	flagSustained = "sustained"
+	flagOnly      = "only"
 )
 
-// readyTimeout bounds the wait until a node has joined its group and taken its partitions over.
-const readyTimeout = time.Minute
-
-// httpCallers is how many clients send one mutation after another over HTTP; pushes are measured at half of what the
-// first of them reach.
-var httpCallers = [...]int{64, 256}
+// sustainedFactor is how many times as long as the others the sustained loads take, unless they are told otherwise.
+const sustainedFactor = 20
 
 func benchCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "bench",
-		Usage: "measure Daybook beside what it is built on",
+		Usage: "measure Daybook beside what it is built on, and beside double entry in plain PostgreSQL",
 		Description: "Measures the embedded default and, where named, Apache Kafka and PostgreSQL, in one run on one machine, on\n" +
 			"logs and tables of its own that it deletes again. It refuses a cluster that holds Daybook's topics.\n\n" +
-			"Example:\n" +
-			"  daybook bench --kafka-brokers localhost:9092 --database-url postgres://daybook@localhost/daybook",
+			"Parts, for --only:\n" + describeParts() + "\n\n" +
+			"Examples:\n" +
+			"  daybook bench --kafka-brokers localhost:9092 --database-url postgres://daybook@localhost/daybook\n" +
+			"  daybook bench --runs 1 --only transfers,batch\n" +
+			"  daybook bench --runs 1 --only sustained --sustained 10s",
 		Flags: append([]cli.Flag{
-			&cli.IntFlag{Name: flagRuns, Value: 3, Usage: "how many `TIMES` everything is measured; the table has the medians"},
+			&cli.IntFlag{Name: flagRuns, Value: 3, Usage: "how many `TIMES` everything but sustained loads is measured; the table has the medians"},
 			&cli.DurationFlag{Name: flagDuration, Value: 3 * time.Second, Usage: "how long each load is measured, after a warm-up of a quarter of it"},
+			&cli.DurationFlag{Name: flagSustained, Usage: "how long each sustained load takes, measured once; 0 leaves them out",
+				DefaultText: fmt.Sprintf("%d times --%s", sustainedFactor, flagDuration)},
 			&cli.IntFlag{Name: flagEvents, Value: 100_000, Usage: "how many `EVENTS` the projector is given"},
+			&cli.StringSliceFlag{Name: flagOnly, Usage: "the `PARTS` to measure, separated by commas", DefaultText: "all"},
 		}, clusterFlags()...),
 		Action: runBench,
 	}
 }
 
+func describeParts() string {
+	lines := make([]string, len(benchParts))
+	for i, p := range benchParts {
+		lines[i] = fmt.Sprintf("  %-10s %s", p.name, p.what)
+	}
+	return strings.Join(lines, "\n")
+}
+
 func runBench(ctx context.Context, c *cli.Command) error {
-	cfg, err := readConfig(c)
+	l, err := newLab(c)
 	if err != nil {
 		return err
-	}
-	if cfg.embedded() != (cfg.DatabaseURL == "") {
-		return fmt.Errorf("--%s and --%s go together: name both, or neither to measure the embedded default alone", flagBrokers, flagDatabase)
-	}
-	l := &lab{
-		cfg: cfg, log: slog.New(slog.NewTextHandler(io.Discard, nil)), progress: os.Stderr,
-		duration: c.Duration(flagDuration), events: c.Int(flagEvents),
-	}
-	runs := c.Int(flagRuns)
-	if runs < 1 || runs > 100 || l.duration < 100*time.Millisecond || l.duration > 10*time.Minute || l.events < 10_000 || l.events > 10_000_000 {
-		return fmt.Errorf("--%s must be from 1 to 100, --%s from 100ms to 10m, --%s from 10000 to 10000000", flagRuns, flagDuration, flagEvents)
 	}
 	if l.dir, err = os.MkdirTemp("", "daybook-bench-"); err != nil {
 		return fmt.Errorf("making a directory for the measurements: %w", err)
 	}
 	defer os.RemoveAll(l.dir) //nolint:errcheck // Only a temporary directory is left over.
 	backends := []*backendBench{{name: "embedded", lab: l}}
-	if !cfg.embedded() {
+	if !l.cfg.embedded() {
 		// First, because it can be refused.
 		backends = append([]*backendBench{{name: "Apache Kafka and PostgreSQL", lab: l, distributed: true}}, backends...)
 	}
-	for run := range runs {
+	for run := range l.runs {
 		for _, b := range backends {
-			if err := b.measure(ctx, run+1, runs); err != nil {
+			if err := b.measure(ctx, run+1); err != nil {
 				return fmt.Errorf("measuring %s: %w", b.name, err)
 			}
 		}
 	}
 	for _, b := range backends {
-		fmt.Fprintf(c.Root().Writer, "\n%s, medians of %d runs of %s:\n\n", b.name, runs, l.duration)
+		fmt.Fprintf(c.Root().Writer, "\n%s, medians of %d runs of %s, sustained loads once for %s:\n\n", b.name, l.runs, l.duration, l.sustained)
 		b.table.Write(c.Root().Writer)
 	}
 	return nil
@@ -89,13 +92,64 @@ func runBench(ctx context.Context, c *cli.Command) error {
 
 // lab makes fresh logs and databases to measure on.
 type lab struct {
-	cfg      config
-	dir      string
-	log      *slog.Logger
-	progress io.Writer
-	duration time.Duration
-	events   int
-	made     int
+	cfg       config
+	dir       string
+	log       *slog.Logger
+	progress  *os.File
+	parts     []benchPart
+	runs      int
+	duration  time.Duration
+	sustained time.Duration
+	events    int
+	made      int
+}
+
+// newLab reads the command's flags.
+func newLab(c *cli.Command) (*lab, error) {
+	cfg, err := readConfig(c)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.embedded() != (cfg.DatabaseURL == "") {
+		return nil, fmt.Errorf("--%s and --%s go together: name both, or neither to measure the embedded default alone", flagBrokers, flagDatabase)
+	}
+	l := &lab{
+		cfg: cfg, log: slog.New(slog.NewTextHandler(io.Discard, nil)), progress: os.Stderr,
+		runs: c.Int(flagRuns), duration: c.Duration(flagDuration), sustained: c.Duration(flagSustained), events: c.Int(flagEvents),
+	}
+	if !c.IsSet(flagSustained) {
+		l.sustained = sustainedFactor * l.duration
+	}
+	const shortest, longest = 100 * time.Millisecond, 10 * time.Minute
+	if l.runs < 1 || l.runs > 100 || l.duration < shortest || l.duration > longest || l.events < 10_000 || l.events > 10_000_000 {
+		return nil, fmt.Errorf("--%s must be from 1 to 100, --%s from 100ms to 10m, --%s from 10000 to 10000000", flagRuns, flagDuration, flagEvents)
+	}
+	if l.sustained != 0 && (l.sustained < shortest || l.sustained > 24*time.Hour) {
+		return nil, fmt.Errorf("--%s must be 0, or from 100ms to 24h", flagSustained)
+	}
+	l.parts, err = chooseParts(c.StringSlice(flagOnly))
+	return l, err
+}
+
+func chooseParts(names []string) ([]benchPart, error) {
+	var chosen []benchPart
+	for _, p := range benchParts {
+		if len(names) == 0 || slices.Contains(names, p.name) {
+			chosen = append(chosen, p)
+		}
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(benchParts, func(p benchPart) bool { return p.name == name }) {
+			return nil, fmt.Errorf("--%s knows no part %q; see daybook bench --help", flagOnly, name)
+		}
+	}
+	return chosen, nil
+}
+
+// directory makes one of its own, so that no measurement finds what another left.
+func (l *lab) directory() string {
+	l.made++
+	return filepath.Join(l.dir, fmt.Sprint(l.made))
 }
 
 // backendBench measures on one backend.
@@ -104,12 +158,24 @@ type backendBench struct {
 	lab         *lab
 	distributed bool
 	table       bench.Table
+	// run is the number of the present one, from 1.
+	run int
+	// baselines are those measured in the present run.
+	baselines map[string]bench.Result
 }
 
-// directory makes one of its own, so that no measurement finds what another left.
-func (l *lab) directory() string {
-	l.made++
-	return filepath.Join(l.dir, fmt.Sprint(l.made))
+func (b *backendBench) measure(ctx context.Context, run int) error {
+	b.run, b.baselines = run, map[string]bench.Result{}
+	for _, p := range b.lab.parts {
+		if err := p.measure(b, ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *backendBench) say(format string, args ...any) {
+	fmt.Fprintf(b.lab.progress, "run %d of %d, %s: %s\n", b.run, b.lab.runs, b.name, fmt.Sprintf(format, args...))
 }
 
 // fresh lets use have a cluster whose topics are new and go away again.
@@ -128,6 +194,7 @@ func (b *backendBench) fresh(use func(c *cluster, partitions int32, dir string) 
 	return errors.Join(err, c.Close(), os.RemoveAll(cfg.DataDir))
 }
 
+// scratch lets use have an empty database.
 func (b *backendBench) scratch(ctx context.Context, dir string, use func(url string) error) error {
 	address := ""
 	if b.distributed {
@@ -137,144 +204,21 @@ func (b *backendBench) scratch(ctx context.Context, dir string, use func(url str
 	return projector.WithScratch(ctx, address, dir, fmt.Sprintf("bench_%s_%d", ids.New()[24:], b.lab.made), use)
 }
 
-func (b *backendBench) measure(ctx context.Context, run, runs int) error {
-	say := func(what string) { fmt.Fprintf(b.lab.progress, "run %d of %d, %s: %s\n", run, runs, b.name, what) }
-	for _, callers := range []int{64, 512} {
-		say(fmt.Sprintf("engine, %d callers", callers))
-		if err := b.engine(ctx, callers); err != nil {
-			return err
-		}
-	}
-	say("top-ups over HTTP, and pushes")
-	if err := b.http(ctx); err != nil {
-		return err
-	}
-	say("projector")
-	return b.project(ctx)
-}
-
-func (b *backendBench) engine(ctx context.Context, callers int) error {
-	return b.fresh(func(c *cluster, partitions int32, dir string) error {
-		raw := func(transactions bool) (bench.Result, error) {
-			return bench.Raw(ctx, c.client, partitions, transactions, callers, b.lab.duration)
-		}
-		all, err := raw(true)
-		if err != nil {
-			return err
-		}
-		measured, err := bench.Engine(ctx, c.client, partitions, filepath.Join(dir, "state"), callers, b.lab.duration)
-		if err != nil {
-			return err
-		}
-		accountEvents, err := raw(false)
-		if err != nil {
-			return err
-		}
-		name := fmt.Sprintf("(a) commands, %d callers", callers)
-		b.table.Add(name, measured, "raw, the same bytes", &all)
-		b.table.Add(name+", account events only", measured, "raw, without transaction events", &accountEvents)
-		return nil
-	})
-}
-
-// http runs a whole node, for the embedded backend with a broker of its own.
-func (b *backendBench) http(ctx context.Context) error {
-	dir := b.lab.directory()
-	defer os.RemoveAll(dir) //nolint:errcheck // Only a temporary directory is left over.
-	onNode := func(cfg config) error {
-		return withNode(ctx, cfg, b.lab.log, func(url string) error { return b.load(ctx, url) })
-	}
-	cfg := config{Listen: "127.0.0.1:0", DataDir: filepath.Join(dir, "node"), Partitions: b.lab.cfg.Partitions, SessionTimeout: 10 * time.Second}
+// baseline measures double entry in plain PostgreSQL, once a run for a name. It is nil without PostgreSQL.
+func (b *backendBench) baseline(ctx context.Context, name string, measure func(url string) (bench.Result, error)) (*bench.Result, error) {
 	if !b.distributed {
-		return onNode(cfg)
+		return nil, nil
 	}
-	cfg.Brokers = b.lab.cfg.Brokers
-	return b.fresh(func(*cluster, int32, string) error {
-		return b.scratch(ctx, dir, func(url string) error {
-			cfg.DatabaseURL = url
-			return onNode(cfg)
-		})
-	})
-}
-
-func (b *backendBench) load(ctx context.Context, url string) error {
-	for i, callers := range httpCallers {
-		empty, err := bench.EmptyHTTP(ctx, callers, b.lab.duration)
-		if err != nil {
-			return err
-		}
-		measured, err := bench.HTTP(ctx, url, callers, b.lab.duration)
-		if err != nil {
-			return err
-		}
-		b.table.Add(fmt.Sprintf("(b) top-ups over HTTP, %d clients", callers), measured, "gqlgen, empty mutation", &empty)
-		if i > 0 {
-			continue
-		}
-		pushed, err := bench.Push(ctx, url, measured.PerSecond/2, b.lab.duration)
-		if err != nil {
-			return err
-		}
-		b.table.Add("(c) decision to push, half load", pushed, "", nil)
+	if known, ok := b.baselines[name]; ok {
+		return &known, nil
 	}
-	return nil
-}
-
-func (b *backendBench) project(ctx context.Context) error {
-	return b.fresh(func(c *cluster, partitions int32, dir string) error {
-		return b.scratch(ctx, dir, func(url string) error {
-			return b.scratch(ctx, dir, func(bareURL string) error {
-				projected, bare, err := bench.Project(ctx, c.client, partitions, url, bareURL, b.lab.events)
-				if err != nil {
-					return err
-				}
-				b.table.Add("(d) events projected", bench.Result{PerSecond: projected}, "bare bulk insert", &bench.Result{PerSecond: bare})
-				return nil
-			})
-		})
-	})
-}
-
-// withNode runs a node while use works with it.
-func withNode(ctx context.Context, cfg config, log *slog.Logger, use func(url string) error) error {
-	m := NewMain(cfg, log)
-	if err := m.Open(ctx); err != nil {
+	b.say("%s", name)
+	var result bench.Result
+	err := b.scratch(ctx, "", func(url string) error {
+		var err error
+		result, err = measure(url)
 		return err
-	}
-	run, stop := context.WithCancel(ctx)
-	defer stop()
-	var runErr error
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		runErr = m.Run(run)
-	}()
-	err := awaitReady(ctx, m, ended)
-	if err == nil {
-		err = use(m.URL())
-	}
-	stop()
-	<-ended
-	return errors.Join(err, runErr, m.Close())
-}
-
-// awaitReady waits, a bounded time, until the node owns its partitions. A node that ended never will.
-func awaitReady(ctx context.Context, m *Main, ended <-chan struct{}) error {
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := m.ready()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-ended:
-			return errors.New("the node ended before it was ready")
-		case <-ctx.Done():
-			return fmt.Errorf("the node is not ready: %w", err)
-		}
-	}
+	})
+	b.baselines[name] = result
+	return &result, err
 }

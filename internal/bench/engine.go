@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -14,79 +16,105 @@ import (
 	"daybook/domain/account"
 	"daybook/domain/transaction"
 	"daybook/engine"
+	"daybook/engine/ledger"
 	"daybook/engine/store"
 	"daybook/eventstore"
 	"daybook/eventstore/kafka"
 	"daybook/internal/ids"
 )
 
-// accounts is over how many accounts a load is spread.
-const accounts = 1000
+const (
+	// accounts is over how many accounts a load is spread.
+	accounts = 1000
+	// openBatch is how many commands go into one batch while accounts are opened.
+	openBatch = 500
+)
 
-// sampleCommand is what a top-up comes to in the log, as the engine writes it: the account's event and, unless they are
-// left out, the two of its transaction.
-func sampleCommand(transactions bool) ([]eventstore.Message, error) {
-	change := &account.BalanceChanged{
-		PreviousBalance: decimal.New(123400, -2), NewBalance: decimal.New(123500, -2), ChangeAmount: decimal.New(100, -2),
-		ChangeType: account.Credit, Reason: "bench", TransactionID: ids.New(), Currency: "EUR",
-		TransactionType: account.Topup, CounterpartyID: "external:bench:EUR",
-	}
-	events := []eventstore.Event{{
-		ID: ids.New(), AggregateID: "bench-0123456789ab-123", Version: 1234, Timestamp: time.Now(), CorrelationID: ids.New(),
-		CausationID: ids.New(), IdempotencyKey: "12345-67", Data: change,
-	}}
-	if transactions {
-		derived, _ := transaction.React(events[0].AggregateID, change, true)
-		for i := range derived {
-			events = append(events, eventstore.Event{
-				ID: ids.New(), AggregateID: change.TransactionID, Version: derived[i].Version(), Timestamp: events[0].Timestamp,
-				CorrelationID: events[0].CorrelationID, CausationID: events[0].ID, Data: &derived[i],
-			})
-		}
-	}
-	messages := make([]eventstore.Message, len(events))
-	for i := range events {
-		var err error
-		if messages[i], err = eventstore.Encode(&events[i]); err != nil {
-			return nil, err
-		}
-	}
-	return messages, nil
-}
+// opening is what each account is topped up with before transfers: more than a load can take from one.
+var opening = decimal.New(1_000_000_000, -2)
 
-// Raw measures fenced idempotent batches of the bytes that a top-up comes to, with nothing around them: all of them, or
-// without those of its transaction, which the engine writes after it has answered.
-func Raw(ctx context.Context, client *kafka.Client, partitions int32, transactions bool, callers int, d time.Duration) (Result, error) {
-	command, err := sampleCommand(transactions)
-	if err != nil {
-		return Result{}, err
-	}
-	var result Result
-	err = client.WithScratchTopic("daybook.bench", partitions, func(topic string) error {
-		g, err := newRawGroup(ctx, client, topic, partitions, command)
-		if err != nil {
-			return err
-		}
-		defer g.close()
-		result, err = load(ctx, callers, d, func(ctx context.Context, caller, n int) error {
-			return g.write(ctx, int32(caller+n)%partitions)
-		})
-		return err
-	})
-	return result, err
-}
+// amount is that of every movement that is measured.
+var amount = decimal.New(100, -2)
 
 // Engine measures top-ups through the engine, each waiting for its answer.
 func Engine(ctx context.Context, client *kafka.Client, partitions int32, stateDir string, callers int, d time.Duration) (Result, error) {
-	s, err := store.Open(stateDir, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	return onEngine(ctx, client, partitions, stateDir, func(e *engine.Engine, a *accountSet) (Result, error) {
+		return Load(ctx, callers, d, func(ctx context.Context, caller, n int) error {
+			_, err := e.Execute(ctx, &ledger.TopUp{
+				Meta:      ledger.Meta{IdempotencyKey: key(caller, n)},
+				AccountID: a.ids[(caller*7919+n)%accounts], Amount: amount, Currency: "EUR", External: "bench", Reason: "bench",
+			})
+			return err
+		})
+	})
+}
+
+// Transfers measures transfers through the engine between random accounts, each waiting for its answer: one between
+// partitions for its other side too.
+func Transfers(ctx context.Context, client *kafka.Client, partitions int32, stateDir string, callers int, d time.Duration) (Result, error) {
+	return onEngine(ctx, client, partitions, stateDir, func(e *engine.Engine, a *accountSet) (Result, error) {
+		result, err := Load(ctx, callers, d, func(ctx context.Context, caller, n int) error {
+			_, err := e.Execute(ctx, a.transfer(caller, n))
+			return err
+		})
+		a.count(&result)
+		return result, err
+	})
+}
+
+// Batches measures transfers through the engine, many a batch. PerSecond counts transfers, the latencies are of batches,
+// whose transfers between partitions are answered before their other side is written.
+func Batches(ctx context.Context, client *kafka.Client, partitions int32, stateDir string, size, callers int, d time.Duration) (Result, error) {
+	return onEngine(ctx, client, partitions, stateDir, func(e *engine.Engine, a *accountSet) (Result, error) {
+		result, err := Load(ctx, callers, d, func(ctx context.Context, caller, n int) error {
+			commands := make([]ledger.Command, size)
+			for i := range commands {
+				commands[i] = a.transfer(caller, n*size+i)
+			}
+			return executeAll(ctx, e, commands)
+		})
+		result.PerSecond *= float64(size)
+		a.count(&result)
+		return result, err
+	})
+}
+
+// Completion measures in one load, in which each has an even chance, transfers between partitions until they are
+// completed, and transfers within one, which are completed with one commit.
+func Completion(ctx context.Context, client *kafka.Client, partitions int32, stateDir string, callers int, d time.Duration) (completed, commit Result, err error) {
+	const within, between = 0, 1
+	var results []Result
+	_, err = onEngine(ctx, client, partitions, stateDir, func(e *engine.Engine, a *accountSet) (Result, error) {
+		var err error
+		results, err = loadKinds(ctx, callers, d, 2, func(ctx context.Context, caller, n int) (kind int, err error) {
+			c := a.transfer(caller, n)
+			for kind = rand.IntN(2); a.crosses(c) != (kind == between); {
+				c = a.transfer(caller, n)
+			}
+			result, err := e.Execute(ctx, c)
+			if err == nil && result.Transaction.Status != transaction.Completed {
+				err = fmt.Errorf("a transfer was answered %s", result.Transaction.Status)
+			}
+			return kind, err
+		})
+		return Result{}, err
+	})
+	if err != nil {
+		return Result{}, Result{}, err
+	}
+	results[between].Crossing = 1
+	return results[between], results[within], nil
+}
+
+// onEngine lets use have an engine that owns every partition, and accounts with money in them.
+func onEngine(ctx context.Context, client *kafka.Client, partitions int32, stateDir string, use func(e *engine.Engine, a *accountSet) (Result, error)) (Result, error) {
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	s, err := store.Open(stateDir, log)
 	if err != nil {
 		return Result{}, err
 	}
 	defer s.Close() //nolint:errcheck // A benchmark's state is thrown away.
-	e := engine.New(engine.Config{
-		Partitions: partitions, Clock: time.Now, NewID: ids.New,
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
-	}, client, s)
+	e := engine.New(engine.Config{Partitions: partitions, Clock: time.Now, NewID: ids.New, Logger: log}, client, s)
 	all := make([]int32, partitions)
 	for p := range all {
 		all[p] = int32(p)
@@ -95,29 +123,90 @@ func Engine(ctx context.Context, client *kafka.Client, partitions int32, stateDi
 	run, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(run) }()
-	result, err := topUps(ctx, e, callers, d)
+	a := newAccountSet(partitions)
+	var result Result
+	if err = a.open(ctx, e); err == nil {
+		result, err = use(e, a)
+	}
 	stop()
 	return result, errors.Join(err, <-ended)
 }
 
-func topUps(ctx context.Context, e *engine.Engine, callers int, d time.Duration) (Result, error) {
-	run := ids.New()[24:]
-	for i := range accounts {
-		_, err := e.Execute(ctx, &engine.CreateAccount{
-			Meta: engine.Meta{IdempotencyKey: "create"}, ID: fmt.Sprintf("bench-%s-%d", run, i), OwnerID: "bench",
-			Type: account.User, Currency: "EUR",
-		})
-		if err != nil {
-			return Result{}, err
+func executeAll(ctx context.Context, e *engine.Engine, commands []ledger.Command) error {
+	for _, answer := range e.ExecuteBatch(ctx, commands, false) {
+		if answer.Err != nil {
+			return answer.Err
 		}
 	}
-	amount := decimal.New(100, -2)
-	return load(ctx, callers, d, func(ctx context.Context, caller, n int) error {
-		_, err := e.Execute(ctx, &engine.TopUp{
-			Meta:      engine.Meta{IdempotencyKey: strconv.Itoa(n) + "-" + strconv.Itoa(caller)},
-			AccountID: "bench-" + run + "-" + strconv.Itoa((caller*7919+n)%accounts), Amount: amount, Currency: "EUR",
-			External: "bench", Reason: "bench",
-		})
-		return err
-	})
+	return nil
 }
+
+// accountSet is the accounts of one load. It counts the transfers between them.
+type accountSet struct {
+	partitions int32
+	ids        []string
+	partition  []int32
+
+	made, crossed atomic.Int64
+}
+
+func newAccountSet(partitions int32) *accountSet {
+	a := &accountSet{partitions: partitions}
+	run := ids.New()[24:]
+	for i := range accounts {
+		id := "bench-" + run + "-" + strconv.Itoa(i)
+		a.ids, a.partition = append(a.ids, id), append(a.partition, eventstore.PartitionOf(id, partitions))
+	}
+	return a
+}
+
+// open opens the accounts and tops them up.
+func (a *accountSet) open(ctx context.Context, e *engine.Engine) error {
+	var commands []ledger.Command
+	for i, id := range a.ids {
+		commands = append(commands,
+			&ledger.CreateAccount{Meta: ledger.Meta{IdempotencyKey: "open"}, ID: id, OwnerID: "bench", Type: account.User, Currency: "EUR"},
+			&ledger.TopUp{Meta: ledger.Meta{IdempotencyKey: "fund"}, AccountID: id, Amount: opening, Currency: "EUR", External: "bench"})
+		if len(commands) < openBatch && i < len(a.ids)-1 {
+			continue
+		}
+		if err := executeAll(ctx, e, commands); err != nil {
+			return fmt.Errorf("opening accounts: %w", err)
+		}
+		commands = nil
+	}
+	return nil
+}
+
+// pair draws two accounts.
+func (a *accountSet) pair() (from, to int) {
+	from, to = rand.IntN(accounts), rand.IntN(accounts-1)
+	if to >= from {
+		to++
+	}
+	a.made.Add(1)
+	if a.partition[from] != a.partition[to] {
+		a.crossed.Add(1)
+	}
+	return from, to
+}
+
+func (a *accountSet) transfer(caller, n int) *ledger.Transfer {
+	from, to := a.pair()
+	return &ledger.Transfer{
+		Meta: ledger.Meta{IdempotencyKey: key(caller, n)}, FromID: a.ids[from], ToID: a.ids[to], Amount: amount, Currency: "EUR", Reason: "bench",
+	}
+}
+
+func (a *accountSet) crosses(c *ledger.Transfer) bool {
+	return eventstore.PartitionOf(c.FromID, a.partitions) != eventstore.PartitionOf(c.ToID, a.partitions)
+}
+
+// count tells of the transfers so far.
+func (a *accountSet) count(r *Result) {
+	r.Transfers = a.made.Load()
+	r.Crossing = float64(a.crossed.Load()) / float64(max(1, r.Transfers))
+}
+
+// key is short, as is that of the baseline's transfers.
+func key(caller, n int) string { return strconv.Itoa(caller) + "-" + strconv.Itoa(n) }

@@ -28,10 +28,10 @@ func TestProjectMeasuresBoth(t *testing.T) {
 				t.Fatal(err)
 			}
 			projected, bare, err := Project(context.Background(), client, partitions, database(t), database(t), events)
-			if err != nil || projected <= 0 || bare <= 0 {
-				t.Fatalf("%.0f/s beside %.0f/s, %v", projected, bare, err)
+			if err != nil || projected.PerSecond <= 0 || bare.PerSecond <= 0 {
+				t.Fatalf("%+v beside %+v, %v", projected, bare, err)
 			}
-			t.Logf("%d events: projector %.0f/s, bare %.0f/s, %.2f", events, projected, bare, projected/bare)
+			t.Logf("%d events: projector %.0f/s, bare %.0f/s, %.2f", events, projected.PerSecond, bare.PerSecond, projected.PerSecond/bare.PerSecond)
 		})
 	}
 }

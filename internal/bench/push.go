@@ -27,21 +27,17 @@ const (
 // Push measures the time from a change's timestamp, which is taken before it is written, to its arrival at a
 // subscriber, while top-ups come in at the given rate. It is an upper bound of the time from commit to push.
 func Push(ctx context.Context, server string, perSecond float64, d time.Duration) (Result, error) {
-	c, err := newClients(server, pushCallers)
+	c, err := openClients(server, pushCallers, newAccountSet(1))
 	if err != nil {
 		return Result{}, err
 	}
 	defer c.close()
-	run, err := c.openAccounts(watched)
-	if err != nil {
-		return Result{}, err
-	}
 	p := &pushes{}
-	subscribed, err := p.watch(server, run)
+	subscribed, err := p.watch(server, c.accounts.ids[:watched])
 	if err != nil {
 		return Result{}, err
 	}
-	result, err := p.pace(ctx, c, run, perSecond, d)
+	result, err := p.pace(ctx, c, perSecond, d)
 	subscribed()
 	return result, errors.Join(err, p.err())
 }
@@ -69,7 +65,7 @@ func (p *pushes) err() error {
 }
 
 // pace sends top-ups at a steady rate whatever the answers take, within the bound of the callers.
-func (p *pushes) pace(ctx context.Context, c *clients, run string, perSecond float64, d time.Duration) (Result, error) {
+func (p *pushes) pace(ctx context.Context, c *clients, perSecond float64, d time.Duration) (Result, error) {
 	interval := time.Duration(float64(time.Second) * pushCallers / perSecond)
 	began := time.Now()
 	warm := began.Add(d / 4)
@@ -81,7 +77,7 @@ func (p *pushes) pace(ctx context.Context, c *clients, run string, perSecond flo
 			due := began.Add(interval * time.Duration(caller) / pushCallers)
 			for n := 0; due.Before(end) && ctx.Err() == nil; n++ {
 				wait(ctx, time.Until(due))
-				if err := c.topUp(caller, accountID(run, (caller*7919+n)%watched), strconv.Itoa(caller)+"-"+strconv.Itoa(n)); err != nil {
+				if err := c.topUp(caller, (caller*7919+n)%watched, key(caller, n)); err != nil {
 					p.fail(err)
 					return
 				}
@@ -105,7 +101,7 @@ func (p *pushes) pace(ctx context.Context, c *clients, run string, perSecond flo
 }
 
 // watch subscribes to every watched account and returns how to end it.
-func (p *pushes) watch(server, run string) (func(), error) {
+func (p *pushes) watch(server string, ids []string) (func(), error) {
 	var wg sync.WaitGroup
 	var connections []*websocket.Conn
 	end := func() {
@@ -123,7 +119,7 @@ func (p *pushes) watch(server, run string) (func(), error) {
 		connections = append(connections, conn)
 		for i := w; i < watched; i += watchers {
 			message := map[string]any{"id": strconv.Itoa(i), "type": "subscribe", "payload": map[string]any{
-				"query": watchOperation, "variables": map[string]any{"id": accountID(run, i)},
+				"query": watchOperation, "variables": map[string]any{"id": ids[i]},
 			}}
 			if err := conn.WriteJSON(message); err != nil {
 				end()

@@ -11,20 +11,62 @@ import (
 	"daybook/eventstore/kafka"
 )
 
-// rawGroup is group commit with nothing around it: fenced idempotent batches of given bytes. It is what the engine is
-// measured against.
+// Raw measures group commit with nothing around it: fenced idempotent batches of what a command comes to.
+func Raw(ctx context.Context, client *kafka.Client, partitions int32, command Sample, callers int, d time.Duration) (Result, error) {
+	return raw(ctx, client, partitions, command, func(g *rawGroup) (Result, error) {
+		return Load(ctx, callers, d, func(ctx context.Context, caller, n int) error {
+			return g.write(ctx, int32(caller+n)%partitions, 1)
+		})
+	})
+}
+
+// RawBatches measures the same of requests of many commands each, spread over all partitions. PerSecond counts commands,
+// the latencies are of requests.
+func RawBatches(ctx context.Context, client *kafka.Client, partitions int32, command Sample, size, callers int, d time.Duration) (Result, error) {
+	result, err := raw(ctx, client, partitions, command, func(g *rawGroup) (Result, error) {
+		return Load(ctx, callers, d, func(ctx context.Context, _, _ int) error { return g.spread(ctx, size) })
+	})
+	result.PerSecond *= float64(size)
+	return result, err
+}
+
+func raw(ctx context.Context, client *kafka.Client, partitions int32, command Sample, use func(g *rawGroup) (Result, error)) (result Result, err error) {
+	err = client.WithScratchTopic("daybook.bench", partitions, func(topic string) error {
+		g, err := newRawGroup(ctx, client, topic, partitions, command)
+		if err != nil {
+			return err
+		}
+		defer g.close()
+		result, err = use(g)
+		return err
+	})
+	return result, err
+}
+
+// rawBatchMessages is about how many messages of these sizes the engine's own bound of 768 KB to a batch holds.
+const rawBatchMessages = 700
+
+// rawGroup writes copies of what a command comes to.
 type rawGroup struct {
-	queues []chan chan struct{}
-	stop   context.CancelFunc
-	wg     sync.WaitGroup
-	errs   chan error
+	topic  string
+	queues []chan rawRequest
+	// most is how many copies a batch holds.
+	most int
+	stop context.CancelFunc
+	wg   sync.WaitGroup
+	errs chan error
+}
+
+type rawRequest struct {
+	copies int
+	done   chan struct{}
 }
 
 // newRawGroup fences every partition and starts a writer on each, which answers a caller when a copy of the messages
 // that a command comes to is in the log.
-func newRawGroup(ctx context.Context, client *kafka.Client, topic string, partitions int32, command []eventstore.Message) (*rawGroup, error) {
+func newRawGroup(ctx context.Context, client *kafka.Client, topic string, partitions int32, command Sample) (*rawGroup, error) {
 	ctx, stop := context.WithCancel(ctx)
-	g := &rawGroup{queues: make([]chan chan struct{}, partitions), stop: stop, errs: make(chan error, partitions)}
+	g := &rawGroup{topic: topic, queues: make([]chan rawRequest, partitions), most: rawBatchMessages / len(command), stop: stop, errs: make(chan error, partitions)}
 	for p := range partitions {
 		marker, err := client.RuleLine(ctx, topic, p)
 		if err != nil {
@@ -40,9 +82,9 @@ func newRawGroup(ctx context.Context, client *kafka.Client, topic string, partit
 			stop()
 			return nil, err
 		}
-		g.queues[p] = make(chan chan struct{}, 8192)
+		g.queues[p] = make(chan rawRequest, 8192)
 		g.wg.Go(func() {
-			if err := writeRaw(ctx, writer, g.queues[p], command); err != nil {
+			if err := g.run(ctx, writer, g.queues[p], command); err != nil {
 				g.errs <- err
 			}
 		})
@@ -74,59 +116,79 @@ func awaitMarker(ctx context.Context, client *kafka.Client, topic string, p int3
 	}
 }
 
-func writeRaw(ctx context.Context, writer eventstore.Writer, queue chan chan struct{}, command []eventstore.Message) error {
-	// The engine's own bounds: three batches on their way, and about as many messages as its 768 KB hold of these.
-	const inFlight, batchMessages = 3, 700
+func (g *rawGroup) run(ctx context.Context, writer eventstore.Writer, queue chan rawRequest, command Sample) error {
+	const inFlight = 3 // As the engine has.
 	acks := make(chan error, inFlight+1)
-	var waiting [][]chan struct{}
+	var waiting [][]rawRequest
+	var held *rawRequest
 	defer writer.Close() //nolint:errcheck // All batches were answered.
 	for {
+		var requests []rawRequest
 		in := queue
 		if len(waiting) >= inFlight {
 			in = nil
+		} else if held != nil {
+			requests, held = g.gather(*held, queue)
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case err := <-acks:
-			if err != nil {
-				return err
+		if requests == nil {
+			select {
+			case <-ctx.Done():
+				return nil
+			case err := <-acks:
+				if err != nil {
+					return err
+				}
+				for _, r := range waiting[0] {
+					close(r.done)
+				}
+				waiting = waiting[1:]
+				continue
+			case first := <-in:
+				requests, held = g.gather(first, queue)
 			}
-			for _, done := range waiting[0] {
-				close(done)
-			}
-			waiting = waiting[1:]
-		case first := <-in:
-			callers := gatherRaw(first, queue, batchMessages/len(command))
-			messages := make([]eventstore.Message, 0, len(callers)*len(command))
-			for range callers {
+		}
+		var messages []eventstore.Message
+		for _, r := range requests {
+			for range r.copies {
 				messages = append(messages, command...)
 			}
-			waiting = append(waiting, callers)
-			if err := writer.Append(messages, func(_ int64, err error) { acks <- err }); err != nil {
-				return err
-			}
+		}
+		waiting = append(waiting, requests)
+		if err := writer.Append(messages, func(_ int64, err error) { acks <- err }); err != nil {
+			return err
 		}
 	}
 }
 
-func gatherRaw(first chan struct{}, queue chan chan struct{}, most int) []chan struct{} {
-	callers := []chan struct{}{first}
-	for len(callers) < most {
+// gather takes what waits, as much as a batch holds, and gives back the request that would not fit.
+func (g *rawGroup) gather(first rawRequest, queue chan rawRequest) (fit []rawRequest, held *rawRequest) {
+	fit, copies := []rawRequest{first}, first.copies
+	for copies < g.most {
 		select {
 		case next := <-queue:
-			callers = append(callers, next)
+			if copies += next.copies; copies > g.most {
+				return fit, &next
+			}
+			fit = append(fit, next)
 		default:
-			return callers
+			return fit, nil
 		}
 	}
-	return callers
+	return fit, nil
 }
 
-// write asks for one message on a partition and waits until it is in the log.
-func (g *rawGroup) write(ctx context.Context, partition int32) error {
+// write asks for copies on a partition, at most as many as a batch holds, and waits until they are in the log.
+func (g *rawGroup) write(ctx context.Context, partition int32, copies int) error {
+	return g.await(ctx, g.ask(partition, copies))
+}
+
+func (g *rawGroup) ask(partition int32, copies int) chan struct{} {
 	done := make(chan struct{})
-	g.queues[partition] <- done
+	g.queues[partition] <- rawRequest{copies: copies, done: done}
+	return done
+}
+
+func (g *rawGroup) await(ctx context.Context, done chan struct{}) error {
 	select {
 	case <-done:
 		return nil
@@ -135,6 +197,29 @@ func (g *rawGroup) write(ctx context.Context, partition int32) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// spread asks for copies on all partitions alike and waits until all of them are in the log.
+func (g *rawGroup) spread(ctx context.Context, copies int) error {
+	var asked []chan struct{}
+	for p := range len(g.queues) {
+		// What a division leaves over goes to the first.
+		share := copies / len(g.queues)
+		if p < copies%len(g.queues) {
+			share++
+		}
+		for share > 0 {
+			n := min(share, g.most)
+			asked = append(asked, g.ask(int32(p), n))
+			share -= n
+		}
+	}
+	for _, done := range asked {
+		if err := g.await(ctx, done); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (g *rawGroup) close() {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -15,12 +16,15 @@ type Row struct {
 	Measured, Baseline []Result
 }
 
-// Table collects rows in the order in which they first appear.
+// Table collects rows, which differ in their name or in what stands beside, in the order in which they first appear.
 type Table struct{ rows []*Row }
 
 // Add takes a run's results; baseline is nil where nothing stands beside.
 func (t *Table) Add(name string, measured Result, beside string, baseline *Result) {
-	i := slices.IndexFunc(t.rows, func(r *Row) bool { return r.Name == name })
+	if baseline == nil {
+		beside = ""
+	}
+	i := slices.IndexFunc(t.rows, func(r *Row) bool { return r.Name == name && r.Beside == beside })
 	if i < 0 {
 		i = len(t.rows)
 		t.rows = append(t.rows, &Row{Name: name, Beside: beside})
@@ -33,15 +37,42 @@ func (t *Table) Add(name string, measured Result, beside string, baseline *Resul
 }
 
 // Write renders the medians. Ratios are medians of the runs' own ratios: machines drift from one run to the next.
+// Columns that no row has anything in are left out.
 func (t *Table) Write(w io.Writer) {
-	fmt.Fprintln(w, "| measured | a second | p50 | p99 | beside | a second | p50 | p99 | ratio | ratio of p50 |")
-	fmt.Fprintln(w, "|---|---|---|---|---|---|---|---|---|---|")
-	for _, r := range t.rows {
-		m, b := medians(r.Measured), medians(r.Baseline)
-		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", r.Name,
-			rate(m.PerSecond), latency(m.P50), latency(m.P99), r.Beside, rate(b.PerSecond), latency(b.P50), latency(b.P99),
-			r.ratio(func(x Result) float64 { return x.PerSecond }), r.ratio(func(x Result) float64 { return float64(x.P50) }))
+	columns := []column{
+		{"measured", func(r *Row) string { return r.Name }},
+		{"a second", func(r *Row) string { return rate(medians(r.Measured).PerSecond) }},
+		{"p50", func(r *Row) string { return latency(medians(r.Measured).P50) }},
+		{"p99", func(r *Row) string { return latency(medians(r.Measured).P99) }},
+		{"beside", func(r *Row) string { return r.Beside }},
+		{"a second", func(r *Row) string { return rate(medians(r.Baseline).PerSecond) }},
+		{"p50", func(r *Row) string { return latency(medians(r.Baseline).P50) }},
+		{"p99", func(r *Row) string { return latency(medians(r.Baseline).P99) }},
+		{"ratio", func(r *Row) string { return r.ratio(func(x Result) float64 { return x.PerSecond }) }},
+		{"ratio of p50", func(r *Row) string { return r.ratio(func(x Result) float64 { return float64(x.P50) }) }},
+		{"ratio of p99", func(r *Row) string { return r.ratio(func(x Result) float64 { return float64(x.P99) }) }},
+		{"crossing", func(r *Row) string { return percent(medians(r.Measured).Crossing) }},
+		{"lag", func(r *Row) string { return latency(medians(r.Measured).Lag) }},
 	}
+	columns = slices.DeleteFunc(columns, func(c column) bool {
+		return !slices.ContainsFunc(t.rows, func(r *Row) bool { return c.of(r) != "" })
+	})
+	line := func(cell func(c column) string) {
+		for _, c := range columns {
+			fmt.Fprintf(w, "| %s ", cell(c))
+		}
+		fmt.Fprintln(w, "|")
+	}
+	line(func(c column) string { return c.title })
+	fmt.Fprintln(w, strings.Repeat("|---", len(columns))+"|")
+	for _, r := range t.rows {
+		line(func(c column) string { return c.of(r) })
+	}
+}
+
+type column struct {
+	title string
+	of    func(r *Row) string
 }
 
 func (r *Row) ratio(of func(Result) float64) string {
@@ -69,6 +100,8 @@ func medians(results []Result) Result {
 		PerSecond: pick(func(r Result) float64 { return r.PerSecond }),
 		P50:       time.Duration(pick(func(r Result) float64 { return float64(r.P50) })),
 		P99:       time.Duration(pick(func(r Result) float64 { return float64(r.P99) })),
+		Crossing:  pick(func(r Result) float64 { return r.Crossing }),
+		Lag:       time.Duration(pick(func(r Result) float64 { return float64(r.Lag) })),
 	}
 }
 
@@ -89,6 +122,13 @@ func rate(perSecond float64) string {
 		return ""
 	}
 	return fmt.Sprintf("%.0f", perSecond)
+}
+
+func percent(share float64) string {
+	if share == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.1f %%", 100*share)
 }
 
 func latency(d time.Duration) string {
