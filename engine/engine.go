@@ -185,32 +185,60 @@ func (e *Engine) Account(id string) (account.State, error) {
 	return e.store.Account(e.partitionOf(id), id)
 }
 
-// awaitSettled waits, a bounded time, for the other side of a transfer, and brings the transaction's status up to date.
-func (e *Engine) awaitSettled(ctx context.Context, tx *transaction.State) {
+// follow follows the other side of a movement, and is to be begun before the command is submitted: what is recorded from
+// then on is heard of, and nothing has to be looked up. It is nil for what has no other side elsewhere, or one that only
+// deciding tells.
+func (e *Engine) follow(r *request) *following {
+	var to string
+	switch c := r.Command.(type) {
+	case *ledger.Transfer:
+		to = c.ToID
+	case *ledger.Pay:
+		to = c.ToID
+	default: // Looked up once it is decided.
+	}
+	if to == "" || e.partitionOf(to) == e.partitionOf(r.Command.Address()) {
+		return nil
+	}
+	news, end := e.waiters.register(r.SubjectID)
+	return &following{id: r.SubjectID, news: news, end: end}
+}
+
+// following is news of one transaction.
+type following struct {
+	id   string
+	news <-chan recordedLeg
+	end  func()
+}
+
+func (f *following) close() {
+	if f != nil {
+		f.end()
+	}
+}
+
+// awaitSettled waits, a bounded time, for the other side of a movement, and brings the transaction's status up to date.
+func (e *Engine) awaitSettled(ctx context.Context, tx *transaction.State, f *following) {
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.SettleWait)
 	defer cancel()
-	news, done := e.waiters.register(tx.ID)
-	defer done()
-	for {
-		if !e.bringUpToDate(tx) || tx.Status.Final() {
+	if f == nil || f.id != tx.ID { // One that was not followed from its beginning, such as that of a repeated command.
+		news, end := e.waiters.register(tx.ID)
+		f = &following{id: tx.ID, news: news, end: end}
+		defer end()
+		if err := e.settled(tx); err != nil {
+			// The movement stands whatever cannot be read here; its status is told as it was.
+			e.cfg.Logger.Error("a transaction's legs cannot be looked up", "transaction", tx.ID, "error", err)
 			return
 		}
+	}
+	for !tx.Status.Final() {
 		select {
-		case <-news:
+		case l := <-f.news:
+			l.apply(tx)
 		case <-ctx.Done():
 			return
 		}
 	}
-}
-
-// bringUpToDate sets the transaction's status by what this node knows of its legs; false when they cannot be read: the
-// transfer stands all the same, and its status is told as it was.
-func (e *Engine) bringUpToDate(tx *transaction.State) bool {
-	err := e.settled(tx)
-	if err != nil {
-		e.cfg.Logger.Error("a transaction's legs cannot be looked up", "transaction", tx.ID, "error", err)
-	}
-	return err == nil
 }
 
 // settled looks up what this node knows of the transfer's legs.

@@ -20,6 +20,8 @@ func (e *Engine) Execute(ctx context.Context, c ledger.Command) (ledger.Result, 
 		return ledger.Result{}, err
 	}
 	r := newRequest(c, e.cfg.NewID)
+	f := e.follow(r)
+	defer f.close()
 	if err := e.partitions[e.partitionOf(c.Address())].submit(r); err != nil {
 		return ledger.Result{}, err
 	}
@@ -30,7 +32,7 @@ func (e *Engine) Execute(ctx context.Context, c ledger.Command) (ledger.Result, 
 		return ledger.Result{}, publicError(r.err)
 	}
 	if tx := r.result.Transaction; tx != nil && tx.Status == transaction.Pending {
-		e.awaitSettled(waiting, tx)
+		e.awaitSettled(waiting, tx, f)
 	}
 	return r.result, nil
 }
@@ -84,9 +86,6 @@ func (e *Engine) ExecuteBatch(ctx context.Context, commands []ledger.Command, at
 			continue
 		}
 		answers[i].Result = r.result
-		if tx := r.result.Transaction; tx != nil && tx.Status == transaction.Pending {
-			e.bringUpToDate(answers[i].Result.Transaction)
-		}
 	}
 	return answers
 }

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"daybook/domain"
+	"daybook/domain/transaction"
 	"daybook/engine/ledger"
 	"daybook/eventstore"
 )
@@ -13,15 +15,21 @@ import (
 type waiters struct {
 	count atomic.Int64
 	mu    sync.Mutex
-	byID  map[string][]chan struct{}
+	byID  map[string][]chan recordedLeg
 }
 
-// register returns a channel that receives once for each leg recorded, and a function to end the registration.
-func (w *waiters) register(transactionID string) (<-chan struct{}, func()) {
-	ch := make(chan struct{}, 4)
+// recordedLeg is news of a transaction.
+type recordedLeg struct {
+	kind ledger.LegKind
+	leg  ledger.Leg
+}
+
+// register returns a channel that receives each leg as it is recorded, and a function to end the registration.
+func (w *waiters) register(transactionID string) (<-chan recordedLeg, func()) {
+	ch := make(chan recordedLeg, 4)
 	w.mu.Lock()
 	if w.byID == nil {
-		w.byID = map[string][]chan struct{}{}
+		w.byID = map[string][]chan recordedLeg{}
 	}
 	w.byID[transactionID] = append(w.byID[transactionID], ch)
 	w.mu.Unlock()
@@ -30,7 +38,7 @@ func (w *waiters) register(transactionID string) (<-chan struct{}, func()) {
 		w.count.Add(-1)
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		rest := slices.DeleteFunc(w.byID[transactionID], func(other chan struct{}) bool { return other == ch })
+		rest := slices.DeleteFunc(w.byID[transactionID], func(other chan recordedLeg) bool { return other == ch })
 		if len(rest) == 0 {
 			delete(w.byID, transactionID)
 		} else {
@@ -45,17 +53,29 @@ func (w *waiters) notify(events []eventstore.Recorded) {
 		return
 	}
 	for i := range events {
-		id, _, _ := ledger.LegOf(events[i].Data)
+		id, kind, leg := ledger.LegOf(events[i].Data)
 		if id == "" {
 			continue
 		}
 		w.mu.Lock()
 		for _, ch := range w.byID[id] {
 			select {
-			case ch <- struct{}{}:
+			case ch <- recordedLeg{kind, leg}:
 			default:
 			}
 		}
 		w.mu.Unlock()
+	}
+}
+
+// apply brings a transaction's status up to date.
+func (l recordedLeg) apply(tx *transaction.State) {
+	switch {
+	case l.kind == ledger.LegReversal:
+		tx.Status = transaction.Compensated
+	case l.leg.RefusalCode == "":
+		tx.Status = transaction.Completed
+	case tx.Status == transaction.Pending:
+		tx.Status, tx.FailureCode = transaction.Failed, domain.Code(l.leg.RefusalCode)
 	}
 }
