@@ -24,10 +24,18 @@ func (o *owner) renew(ctx context.Context) error {
 		return err
 	}
 	o.renewed = now
-	if len(o.inFlight) > 0 {
+	o.lineAhead = true
+	return o.passLine()
+}
+
+// passLine brings the position beyond a line that was renewed, once nothing is on its way: it is to be at the end of the
+// log whenever this owner is at rest.
+func (o *owner) passLine() error {
+	if !o.lineAhead || len(o.inFlight) > 0 {
 		return nil
 	}
-	return o.confirm() // So that the position is beyond the new line.
+	o.lineAhead = false
+	return o.confirm()
 }
 
 // confirm makes sure that up to this moment nobody else has ruled a line in the partition: whatever was decided on what

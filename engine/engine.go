@@ -140,34 +140,48 @@ func (e *Engine) Ready() error {
 	return nil
 }
 
+// patience bounds how long a caller waits for the answers to what it asks for at once.
+type patience struct {
+	// caller is who waits. taken ends when what was not taken is given up, settled when what was is.
+	caller, taken, settled context.Context
+}
+
+// patience begins to count. What is returned ends it.
+func (e *Engine) patience(caller context.Context) (patience, func()) {
+	taken, cancel := context.WithTimeout(caller, e.cfg.CommandTimeout)
+	settled, cancelSettled := context.WithTimeout(context.WithoutCancel(caller), e.cfg.CommandTimeout+e.cfg.SettleGrace)
+	return patience{caller, taken, settled}, func() { cancel(); cancelSettled() }
+}
+
 // await waits until the request is answered. One that was not taken in time is given up. One that was is on its way to
 // the log: its owner settles it within a bounded time, even if it has to take the partition over or was taken over
 // itself, and that definite answer is worth some more waiting, unless the caller is gone.
-func (e *Engine) await(ctx context.Context, r *request) error {
+func (p patience) await(r *request) error {
 	select {
 	case <-r.done:
 		return nil
-	case <-ctx.Done():
+	case <-p.taken.Done():
 	}
 	if r.withdraw() {
 		return domain.Refuse(domain.Unavailable, "", "this command did nothing: the log did not answer in time; try again with the same idempotency key")
 	}
-	defer r.leave()
-	grace := e.cfg.SettleGrace
-	if errors.Is(ctx.Err(), context.Canceled) {
-		grace = 0
-	}
-	timer := time.NewTimer(grace)
-	defer timer.Stop()
-	select {
-	case <-r.done:
-		return nil
-	case <-timer.C:
+	for gone := p.caller.Done(); ; {
+		select {
+		case <-r.done:
+			return nil
+		case <-gone:
+			if gone = nil; !errors.Is(p.caller.Err(), context.Canceled) {
+				continue
+			}
+		case <-p.settled.Done():
+		}
+		break
 	}
 	select {
 	case <-r.done: // The answer came at the same moment.
 		return nil
 	default:
+		r.leave()
 		return domain.Refuse(domain.OutcomeUnknown, "", "it is not known whether this was done; send it again with the same idempotency key")
 	}
 }
@@ -186,18 +200,9 @@ func (e *Engine) Account(id string) (account.State, error) {
 }
 
 // follow follows the other side of a movement, and is to be begun before the command is submitted: what is recorded from
-// then on is heard of, and nothing has to be looked up. It is nil for what has no other side elsewhere, or one that only
-// deciding tells.
-func (e *Engine) follow(r *request) *following {
-	var to string
-	switch c := r.Command.(type) {
-	case *ledger.Transfer:
-		to = c.ToID
-	case *ledger.Pay:
-		to = c.ToID
-	default: // Looked up once it is decided.
-	}
-	if to == "" || e.partitionOf(to) == e.partitionOf(r.Command.Address()) {
+// then on is heard of, and nothing has to be looked up. It is nil for what has no other side in another partition.
+func (e *Engine) follow(r *request, other string) *following {
+	if other == "" || e.partitionOf(other) == e.partitionOf(r.Command.Address()) {
 		return nil
 	}
 	news, end := e.waiters.register(r.SubjectID)
@@ -261,36 +266,6 @@ func (e *Engine) settled(tx *transaction.State) error {
 
 func (e *Engine) leg(accountID, transactionID string, kind ledger.LegKind) (ledger.Leg, bool, error) {
 	return e.store.Leg(e.partitionOf(accountID), store.LegKey{AccountID: accountID, TransactionID: transactionID, Kind: kind})
-}
-
-// precheckCredit refuses a transfer whose credit is already known to be impossible. It rests on this node's copy of
-// the other partition: what may merely be late is let through, and settled by the destination's owner.
-func (e *Engine) precheckCredit(id string, m account.Movement) error {
-	partition := e.partitionOf(id)
-	// Asked first: the copy read afterwards is complete if this node owned the partition before.
-	owned := e.partitions[partition].owned.Load()
-	state, err := e.store.Account(partition, id)
-	if err != nil {
-		return ledger.BooksError{Err: err}
-	}
-	if !state.Exists() && (!owned || !e.complete(partition)) {
-		return nil
-	}
-	_, err = account.DecideCredit(state, m)
-	if domain.CodeOf(err) == domain.BalanceLimitExceeded {
-		return nil
-	}
-	return err
-}
-
-// complete tells whether this node's copy of a partition holds all that stands in the log now.
-func (e *Engine) complete(partition int32) bool {
-	end, err := e.log.EndOffset(eventstore.AccountEvents, partition)
-	if err != nil {
-		return false
-	}
-	position, err := e.store.Position(partition)
-	return err == nil && position.Next >= end
 }
 
 func (e *Engine) partitionOf(id string) int32 { return eventstore.PartitionOf(id, e.cfg.Partitions) }

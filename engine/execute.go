@@ -14,25 +14,27 @@ func (e *Engine) Execute(ctx context.Context, c ledger.Command) (ledger.Result, 
 	if err := e.admit(); err != nil {
 		return ledger.Result{}, err
 	}
-	waiting, cancel := context.WithTimeout(ctx, e.cfg.CommandTimeout)
-	defer cancel()
-	if err := (&locator{engine: e}).locate(waiting, c); err != nil {
+	patience, end := e.patience(ctx)
+	defer end()
+	l := locator{engine: e}
+	if err := l.locate(patience.taken, c); err != nil {
 		return ledger.Result{}, err
 	}
 	r := newRequest(c, e.cfg.NewID)
-	f := e.follow(r)
+	r.Against = l.against(patience.taken, c)
+	f := e.follow(r, l.other)
 	defer f.close()
 	if err := e.partitions[e.partitionOf(c.Address())].submit(r); err != nil {
 		return ledger.Result{}, err
 	}
-	if err := e.await(waiting, r); err != nil {
+	if err := patience.await(r); err != nil {
 		return ledger.Result{}, err
 	}
 	if r.err != nil {
 		return ledger.Result{}, publicError(r.err)
 	}
 	if tx := r.result.Transaction; tx != nil && tx.Status == transaction.Pending {
-		e.awaitSettled(waiting, tx, f)
+		e.awaitSettled(patience.taken, tx, f)
 	}
 	return r.result, nil
 }
@@ -53,17 +55,18 @@ type Answer struct {
 func (e *Engine) ExecuteBatch(ctx context.Context, commands []ledger.Command, atomic bool) []Answer {
 	answers := make([]Answer, len(commands))
 	requests := make([]*request, len(commands))
-	waiting, cancel := context.WithTimeout(ctx, e.cfg.CommandTimeout)
-	defer cancel()
+	patience, end := e.patience(ctx)
+	defer end()
 	err := e.admit()
 	locator := locator{engine: e}
 	refused := false
 	for i, c := range commands {
 		if answers[i].Err = err; err == nil {
-			answers[i].Err = locator.locate(waiting, c)
+			answers[i].Err = locator.locate(patience.taken, c)
 		}
 		if answers[i].Err == nil {
 			requests[i] = newRequest(c, e.cfg.NewID)
+			requests[i].Against = locator.against(patience.taken, c)
 		}
 		refused = refused || answers[i].Err != nil
 	}
@@ -78,7 +81,7 @@ func (e *Engine) ExecuteBatch(ctx context.Context, commands []ledger.Command, at
 		if r == nil || answers[i].Err != nil {
 			continue
 		}
-		if answers[i].Err = e.await(waiting, r); answers[i].Err != nil {
+		if answers[i].Err = patience.await(r); answers[i].Err != nil {
 			continue
 		}
 		if r.err != nil {

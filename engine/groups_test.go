@@ -162,3 +162,44 @@ func TestABatchThatIsNotTakenInTimeDidNothing(t *testing.T) {
 		mustHaveCodes(t, n.batch(atomic, topUp("a", "1.00", "x1"), topUp("a", "1.00", "x2")), domain.Unavailable, domain.Unavailable)
 	}
 }
+
+func TestABatchWhoseOutcomeStaysOpenIsWaitedForOnce(t *testing.T) {
+	t.Parallel()
+	for _, together := range []bool{false, true} {
+		brokers := testenv.Embedded(t)
+		release := make(chan struct{})
+		var closed atomic.Bool
+		f := &faultyLog{gate: func() {
+			if closed.Load() {
+				<-release
+			}
+		}}
+		n := startNode(t, brokers, t.TempDir(), all, faulty(f), with(func(c *engine.Config) {
+			c.CommandTimeout, c.SettleGrace = 100*time.Millisecond, time.Second
+		}))
+		id := inPartition(0, "a")
+		n.create(id)
+		closed.Store(true)
+		var commands []ledger.Command
+		for i := range 1000 { // A second for each would be more than anybody has.
+			commands = append(commands, topUp(id, "1.00", fmt.Sprint("k", i)))
+		}
+		answered := make(chan []engine.Answer, 1)
+		go func() { answered <- n.batch(together, commands...) }()
+		testenv.Eventually(t, func() error {
+			select {
+			case answers := <-answered:
+				for _, a := range answers {
+					if domain.CodeOf(a.Err) != domain.OutcomeUnknown {
+						t.Fatalf("answered %+v", a)
+					}
+				}
+				return nil
+			default:
+				return fmt.Errorf("there is no answer yet")
+			}
+		})
+		close(release)
+		soundLog(t, brokers)
+	}
+}

@@ -6,6 +6,7 @@ import (
 
 	"daybook/domain"
 	"daybook/domain/account"
+	"daybook/domain/money"
 	"daybook/engine/ledger"
 	"daybook/eventstore"
 )
@@ -13,89 +14,128 @@ import (
 // catchUpPoll is how often is looked whether a partition that is followed has come as far as the log.
 const catchUpPoll = 2 * time.Millisecond
 
-// locator finds the accounts that the commands of one request about payments and holds address.
+// locator looks for what the commands of one request are about, in this node's copies of the partitions. What it does not
+// find there it looks for again once they hold all that stood in the log when it was asked: a node that has just started,
+// follows another one, or was replaced without hearing of it may only not have read of it yet.
 type locator struct {
 	engine *Engine
-	// caughtUp tells that this node has read all that stood in the log when the request came, or behind why it has not.
-	caughtUp bool
-	behind   error
+	// complete are the partitions of which this node has read all that stood in the log, or why it has not.
+	complete map[int32]error
+	// other is the account on the other side of the command that was last located, empty when there is none.
+	other    string
+	currency money.Currency
 }
 
 // locate sets the account that a command addresses. Refusals: TRANSACTION_NOT_FOUND, HOLD_NOT_FOUND, and UNAVAILABLE
 // when this node has to read more of the log to tell and does not in time.
 func (l *locator) locate(ctx context.Context, c ledger.Command) error {
-	err := l.engine.locate(c)
-	if code := domain.CodeOf(err); code != domain.TransactionNotFound && code != domain.HoldNotFound || l.caughtUp {
+	err := l.find(c)
+	if code := domain.CodeOf(err); code != domain.TransactionNotFound && code != domain.HoldNotFound {
 		return err
 	}
-	// A node that has just started, or follows another one, may only not have read of it yet.
-	if l.behind == nil {
-		l.behind = l.engine.catchUp(ctx)
+	for p := range l.engine.cfg.Partitions {
+		if err := l.catchUp(ctx, p); err != nil {
+			return err
+		}
 	}
-	if l.behind != nil {
-		return l.behind
-	}
-	l.caughtUp = true
-	return l.engine.locate(c)
+	return l.find(c)
 }
 
-// catchUp waits until the copies of the partitions that this node does not own hold all that stands in the log now.
-func (e *Engine) catchUp(ctx context.Context) error {
+// find is locate, as far as this node has read the log. It notes the account on the other side of the command.
+func (l *locator) find(c ledger.Command) error {
+	l.other, l.currency = "", ""
+	var h account.Hold
+	var err error
+	switch c := c.(type) {
+	case *ledger.Transfer:
+		l.other, l.currency = c.ToID, c.Currency
+	case *ledger.Pay:
+		l.other, l.currency = c.ToID, c.Currency
+	case *ledger.AuthorizeHold:
+		l.other, l.currency = c.ToID, c.Currency
+	case *ledger.Refund:
+		var r account.Receipt
+		r, err = l.engine.receipt(c.PaymentID)
+		c.PayeeID, l.other, l.currency = r.PayeeID, r.PayerID, r.Currency
+	case *ledger.CaptureHold:
+		h, err = l.engine.hold(c.HoldID)
+		c.AccountID, l.other, l.currency = h.AccountID, h.CounterpartyID, h.Currency
+	case *ledger.VoidHold:
+		h, err = l.engine.hold(c.HoldID)
+		c.AccountID = h.AccountID
+	default: // The others name the account, and have no other one.
+	}
+	return err
+}
+
+// against is what stands for good against a credit on the other side of the command that was just located, where that
+// side lives in another partition. What cannot be told here is settled by the account's owner.
+func (l *locator) against(ctx context.Context, c ledger.Command) error {
+	e := l.engine
+	if l.other == "" || e.partitionOf(l.other) == e.partitionOf(c.Address()) {
+		return nil
+	}
+	state, err := e.Account(l.other)
+	if err == nil && !state.Exists() && l.catchUp(ctx, e.partitionOf(l.other)) == nil {
+		state, err = e.Account(l.other)
+		if err == nil && !state.Exists() {
+			return account.NotFound()
+		}
+	}
+	if err != nil || !state.Exists() {
+		return nil
+	}
+	return account.DecidePayee(state, l.currency)
+}
+
+// catchUp waits until this node's copy of a partition holds all that stands in the log when it is first asked for.
+func (l *locator) catchUp(ctx context.Context, p int32) error {
+	err, asked := l.complete[p]
+	if asked {
+		return err
+	}
+	if l.complete == nil {
+		l.complete = map[int32]error{}
+	}
+	err = l.engine.catchUp(ctx, p)
+	l.complete[p] = err
+	return err
+}
+
+func (e *Engine) catchUp(ctx context.Context, p int32) error {
 	behind := func() error {
 		return domain.Refuse(domain.Unavailable, "", "this command did nothing: this node has not read the log to its end yet; try again later")
 	}
-	for _, p := range e.partitions {
-		if p.owned.Load() {
-			continue // The owner's copy has all that was ever answered.
-		}
-		end, err := e.log.EndOffset(eventstore.AccountEvents, p.id)
+	end, err := e.log.EndOffset(eventstore.AccountEvents, p)
+	if err != nil {
+		e.cfg.Logger.Warn("the end of the log cannot be found", "partition", p, "error", err)
+		return behind()
+	}
+	for {
+		position, err := e.store.Position(p)
 		if err != nil {
-			e.cfg.Logger.Warn("the end of the log cannot be found", "partition", p.id, "error", err)
+			return publicError(err)
+		}
+		if position.Next >= end {
+			return nil
+		}
+		if sleep(ctx, catchUpPoll); ctx.Err() != nil {
 			return behind()
 		}
-		for {
-			position, err := e.store.Position(p.id)
-			if err != nil {
-				return publicError(err)
-			}
-			if position.Next >= end {
-				break
-			}
-			if sleep(ctx, catchUpPoll); ctx.Err() != nil {
-				return behind()
-			}
-		}
 	}
-	return nil
 }
 
-// locate finds the account that a command about a payment or a hold addresses, as far as this node has followed the
-// log. Refusals: TRANSACTION_NOT_FOUND, HOLD_NOT_FOUND.
-func (e *Engine) locate(c ledger.Command) error {
-	switch c := c.(type) {
-	case *ledger.Refund:
-		for p := range e.cfg.Partitions {
-			r, err := e.store.Receipt(p, c.PaymentID)
-			if err != nil {
-				return publicError(err)
-			}
-			if r.Exists() {
-				c.PayeeID = r.PayeeID
-				return nil
-			}
+func (e *Engine) receipt(paymentID string) (account.Receipt, error) {
+	for p := range e.cfg.Partitions {
+		r, err := e.store.Receipt(p, paymentID)
+		if err != nil {
+			return r, publicError(err)
 		}
-		return account.PaymentNotFound()
-	case *ledger.CaptureHold:
-		h, err := e.hold(c.HoldID)
-		c.AccountID = h.AccountID
-		return err
-	case *ledger.VoidHold:
-		h, err := e.hold(c.HoldID)
-		c.AccountID = h.AccountID
-		return err
-	default: // The others name the account.
+		if r.Exists() {
+			return r, nil
+		}
 	}
-	return nil
+	return account.Receipt{}, account.PaymentNotFound()
 }
 
 func (e *Engine) hold(id string) (account.Hold, error) {

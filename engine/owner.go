@@ -40,6 +40,8 @@ type owner struct {
 	spec      *speculation
 	position  store.Position
 	renewed   time.Time
+	// lineAhead tells that a line was renewed that the position may not have passed.
+	lineAhead bool
 
 	// carry holds requests that the takeover found undecided; they come before the queue.
 	carry []*request
@@ -126,6 +128,7 @@ func (o *owner) write(first *request, steps *stepBatch) error {
 	now := o.engine.cfg.Clock().UTC().Truncate(time.Millisecond)
 	if o.stale(now) {
 		if first != nil {
+			o.partition.dequeued(first)
 			o.carry = append(o.carry, unpack(first)...)
 		}
 		return errStale
@@ -156,6 +159,12 @@ func (o *owner) write(first *request, steps *stepBatch) error {
 
 // gather decides the given command, then whatever else waits, within the bounds of a batch.
 func (o *owner) gather(b *batch, first *request, steps *stepBatch) error {
+	defer func() {
+		if first != nil { // Not come to.
+			o.partition.dequeued(first)
+			o.carry = append(o.carry, unpack(first)...)
+		}
+	}()
 	if err := o.expire(b); err != nil {
 		return err
 	}
@@ -179,7 +188,9 @@ func (o *owner) gather(b *batch, first *request, steps *stepBatch) error {
 		}
 	}
 	if first != nil {
-		if err := o.takeQueued(b, first); err != nil {
+		r := first
+		first = nil
+		if err := o.takeQueued(b, r); err != nil {
 			return err
 		}
 	}
@@ -277,7 +288,7 @@ func (o *owner) settleEmpty() error {
 		}
 	}
 	o.finishFirst(len(o.inFlight))
-	return nil
+	return o.passLine()
 }
 
 func (o *owner) finishFirst(n int) {

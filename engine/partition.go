@@ -230,7 +230,7 @@ func (p *partition) newOwner(ctx context.Context) (*owner, func(), error) {
 	o := &owner{
 		engine: e, partition: p, writer: writer, spec: spec, position: p.position,
 		decider: ledger.Decider{
-			Books: spec, NewID: e.cfg.NewID, Elsewhere: e.precheckCredit,
+			Books: spec, NewID: e.cfg.NewID,
 			Here: func(id string) bool { return e.partitionOf(id) == p.id },
 		},
 		renewed: p.ruled, carry: p.carry, steps: steps, acks: make(chan ack, maxBatchesInFlight+1),

@@ -3,8 +3,11 @@ package engine_test
 import (
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"daybook/domain"
+	"daybook/engine"
+	"daybook/engine/ledger"
 	"daybook/eventstore"
 	"daybook/internal/testenv"
 )
@@ -45,5 +48,42 @@ func TestARenewedLineIsNoReasonToDoubtARefusal(t *testing.T) {
 	n.topUp("alice", "1.00", "k")
 	n.mustRefuse(transfer("alice", "bob", "5.00", "t1"), domain.InsufficientBalance, "amount")
 	n.topUp("alice", "1.00", "k2")
+	soundLog(t, brokers)
+}
+
+func TestANodeThatWasReplacedDoesNotSayThatAHoldIsNotThere(t *testing.T) {
+	t.Parallel()
+	brokers := testenv.Embedded(t)
+	payer, payee := inPartition(0, "payer"), inPartition(0, "payee")
+	deposed := startNode(t, brokers, t.TempDir(), []int32{0}, with(func(c *engine.Config) { c.CommandTimeout = 200 * time.Millisecond }))
+	deposed.create(payer)
+	deposed.create(payee)
+	deposed.topUp(payer, "10.00", "k")
+	successor := startNode(t, brokers, t.TempDir(), []int32{0})
+	payment := successor.must(pay(payer, payee, "1.00", "p")).Transaction.ID
+	id := successor.must(hold(payer, payee, "5.00", "h")).Hold.ID
+	for _, c := range []ledger.Command{refund(payment, "", "r"), capture(id, "", "c"), void(id, "v")} {
+		if _, err := deposed.execute(c); domain.CodeOf(err) != domain.Unavailable {
+			t.Errorf("%T was answered %v", c, err)
+		}
+	}
+	soundLog(t, brokers)
+}
+
+func TestATransferToAnAccountThatOnlyAnotherNodeKnowsIsNotRefused(t *testing.T) {
+	t.Parallel()
+	brokers := testenv.Embedded(t)
+	source, created, none := inPartition(0, "source"), inPartition(1, "created"), inPartition(1, "none")
+	deposed := startNode(t, brokers, t.TempDir(), []int32{0, 1}, with(func(c *engine.Config) {
+		c.CommandTimeout, c.SettleWait = 200*time.Millisecond, time.Millisecond
+	}))
+	deposed.create(source)
+	deposed.topUp(source, "10.00", "k")
+	deposed.mustRefuse(transfer(source, none, "1.00", "t0"), domain.AccountNotFound, "toAccountId")
+	successor := startNode(t, brokers, t.TempDir(), []int32{1})
+	successor.create(created)
+	if _, err := deposed.execute(transfer(source, created, "1.00", "t1")); err != nil && domain.CodeOf(err) != domain.Unavailable {
+		t.Errorf("answered %v", err)
+	}
 	soundLog(t, brokers)
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"slices"
 
 	"daybook/domain"
 	"daybook/engine/ledger"
@@ -16,11 +17,11 @@ func (o *owner) takeQueued(b *batch, r *request) error {
 	limit := b.bytes + maxGroupBytes
 	for i, member := range r.group.requests {
 		if b.bytes >= limit || len(b.requests)+len(b.events) >= maxBatchCommands {
-			rest := r.group.requests[i:]
-			o.carry = append(rest[:len(rest):len(rest)], o.carry...)
+			o.carry = append(slices.Clone(r.group.requests[i:]), o.carry...)
 			return nil
 		}
 		if err := o.takeRequest(b, member); err != nil {
+			o.carry = append(slices.Clone(r.group.requests[i+1:]), o.carry...)
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"daybook/domain"
@@ -39,11 +40,13 @@ func (p *partition) takeOver(ctx context.Context) error {
 		return err
 	}
 	p.marker, p.ruled = found, ruled
+	var undone []*request
 	for _, r := range p.settlePending() {
 		if r.take() {
-			p.carry = append(p.carry, r)
+			undone = append(undone, r)
 		}
 	}
+	p.carry = append(undone, p.carry...) // What was left over then came after it.
 	p.engine.cfg.Logger.Info("partition taken over", "partition", p.id, "epoch", marker.Epoch,
 		"offset", p.position.Next, "took", p.engine.cfg.Clock().Sub(began))
 	return nil
@@ -145,11 +148,12 @@ func (p *partition) settleFenced() {
 
 // refuseTooLarge answers the batch that the broker refuses for its size, which would be refused again.
 func (p *partition) refuseTooLarge() {
-	if len(p.pending) == 0 {
+	i := slices.IndexFunc(p.pending, func(b *batch) bool { return len(b.messages) > 0 })
+	if i < 0 {
 		return
 	}
-	b := p.pending[0]
-	p.pending = p.pending[1:]
+	b := p.pending[i]
+	p.pending = slices.Delete(p.pending, i, i+1)
 	b.stored.Close()
 	for _, r := range b.requests {
 		r.refuse(domain.Refuse(domain.Unavailable, "", "this command did nothing: the broker takes no batch of this size; the operator has to raise max.message.bytes"))

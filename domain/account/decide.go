@@ -81,7 +81,7 @@ func DecideReversal(s State, m Movement, why domain.Code) *BalanceChanged {
 func DecideStatus(s State, to Status, reason string) (*StatusChanged, error) {
 	switch {
 	case !s.Exists():
-		return nil, notFound()
+		return nil, NotFound()
 	case s.Status == Closed:
 		return nil, domain.Refuse(domain.AccountClosed, "status", "the account is closed, which is final; open a new one")
 	case to == Closed && !s.Balance.IsZero():
@@ -96,7 +96,7 @@ func DecideStatus(s State, to Status, reason string) (*StatusChanged, error) {
 // decimals than the currency, BALANCE_LIMIT_EXCEEDED when the present balance, or what of it is available, is outside.
 func DecideLimits(s State, to Limits, reason string) (*LimitsChanged, error) {
 	if !s.Exists() {
-		return nil, notFound()
+		return nil, NotFound()
 	}
 	if s.Status == Closed {
 		return nil, domain.Refuse(domain.AccountClosed, "accountId", "the account is closed and cannot be changed")
@@ -118,7 +118,7 @@ func DecideLimits(s State, to Limits, reason string) (*LimitsChanged, error) {
 func takes(s State, c money.Currency, direction ChangeType) error {
 	switch {
 	case !s.Exists():
-		return notFound()
+		return NotFound()
 	case s.Status == Closed:
 		return domain.Refuse(domain.AccountClosed, "accountId", "the account is closed and takes no movements; use another account")
 	case s.Status == Suspended && direction == Debit:
@@ -178,7 +178,8 @@ func withinLimits(balance decimal.Decimal, l Limits, c money.Currency) error {
 	return nil
 }
 
-func notFound() error {
+// NotFound refuses an id that no account has.
+func NotFound() error {
 	return domain.Refuse(domain.AccountNotFound, "accountId", "no account has this id; check it or create the account first")
 }
 

@@ -18,8 +18,6 @@ type Decider struct {
 	NewID func() string
 	// Here tells whether an account lives in this partition.
 	Here func(accountID string) bool
-	// Elsewhere, when set, refuses a credit that is known to be impossible on an account of another partition.
-	Elsewhere func(accountID string, m account.Movement) error
 	// Atomic refuses what would be finished by another partition.
 	Atomic bool
 }
@@ -32,6 +30,9 @@ type Request struct {
 	// SubjectID becomes the id of the transaction or hold that the command makes.
 	SubjectID   string
 	Fingerprint eventstore.Fingerprint
+	// Against is what was found to stand against a credit on the account on the other side, where that lives in another
+	// partition, after the request had come: a refusal for good, whatever happens there meanwhile.
+	Against error
 }
 
 // Decision is what is decided of a command: the events to record, together or not at all, and the answer. A command

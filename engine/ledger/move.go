@@ -81,10 +81,7 @@ func (p *proposal) payee(c *AuthorizeHold) error {
 		}
 		return account.DecidePayee(payee, c.Currency)
 	}
-	if d.Elsewhere == nil {
-		return nil
-	}
-	return d.Elsewhere(c.ToID, account.Movement{Amount: c.Amount, Currency: c.Currency})
+	return p.request.Against
 }
 
 func (p *proposal) capture(c *CaptureHold) error {
@@ -137,10 +134,8 @@ func (p *proposal) credit(m account.Movement, field string) error {
 			return domain.Refuse(domain.BatchSpansPartitions, field,
 				"the other account lives in another partition, so this cannot be part of an atomic batch; send it by itself")
 		}
-		if d.Elsewhere != nil {
-			if err := d.Elsewhere(to, m); err != nil {
-				return at(err, field)
-			}
+		if p.request.Against != nil {
+			return at(p.request.Against, field)
 		}
 		p.moved(m, p.target.ID, to, transaction.Pending)
 		return nil

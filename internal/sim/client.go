@@ -100,6 +100,9 @@ func (w *world) submit(n *node, ops []*op) {
 			home = partitionOf(o.command.Address())
 		}
 		found = found && partitionOf(o.command.Address()) == home
+		if found {
+			r.Against = n.against(o.command)
+		}
 	}
 	if !found {
 		// One node knows of no such hold or payment, which a copy that lags may not show yet; or a group spans partitions.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"daybook/domain/account"
+	"daybook/domain/money"
 	"daybook/engine/ledger"
 	"daybook/eventstore"
 )
@@ -87,29 +88,47 @@ func newSeat(w *world, n *node, part int32) *seat {
 	s.flushed = s.stored.clone()
 	s.view.bug = w.bug
 	s.decider = ledger.Decider{
-		Books: &s.view, NewID: w.newID, Elsewhere: n.precheck,
+		Books: &s.view, NewID: w.newID,
 		Here: func(id string) bool { return partitionOf(id) == part },
 	}
 	s.view.top = s.stored
 	return s
 }
 
-// precheck is the engine's: it refuses what this node's copy of another partition shows to be impossible for good.
-func (n *node) precheck(id string, m account.Movement) error {
-	other := n.seats[partitionOf(id)]
-	v := view{top: other.stored}
-	state, err := v.Account(id)
-	if err != nil {
-		return err
-	}
-	if !state.Exists() && other.role != owning {
+// against is the engine's: what this node's copy of another partition shows to stand against a credit there for good.
+func (n *node) against(c ledger.Command) error {
+	to, currency := n.other(c)
+	if to == "" || partitionOf(to) == partitionOf(c.Address()) {
 		return nil
 	}
-	_, err = account.DecideCredit(state, m)
-	if codeIs(err, "BALANCE_LIMIT_EXCEEDED") {
+	v := view{top: n.seats[partitionOf(to)].stored}
+	state, err := v.Account(to)
+	if err != nil || !state.Exists() {
 		return nil
 	}
-	return err
+	return account.DecidePayee(state, currency)
+}
+
+// other is the account on the other side of a command, if it has one.
+func (n *node) other(c ledger.Command) (string, money.Currency) {
+	switch c := c.(type) {
+	case *ledger.Transfer:
+		return c.ToID, c.Currency
+	case *ledger.Pay:
+		return c.ToID, c.Currency
+	case *ledger.AuthorizeHold:
+		return c.ToID, c.Currency
+	case *ledger.Refund:
+		if r := n.seats[partitionOf(c.PayeeID)].stored.receipts[c.PaymentID]; r != nil {
+			return r.PayerID, r.Currency
+		}
+	case *ledger.CaptureHold:
+		if h := n.seats[partitionOf(c.AccountID)].stored.holds[c.HoldID]; h != nil {
+			return h.CounterpartyID, h.Currency
+		}
+	default: // It has none.
+	}
+	return "", ""
 }
 
 // read applies up to n entries of the log, and takes the next step of a takeover when this node is to own the
