@@ -289,3 +289,39 @@ func TestUnreachableDatabaseIsUnavailable(t *testing.T) {
 		}
 	})
 }
+
+func TestADamagedRowIsAFaultInsideAndNotADatabaseAway(t *testing.T) {
+	testenv.EachDatabase(t, func(t *testing.T, url string) {
+		l := newLedger(t)
+		l.create("a")
+		l.create("payee")
+		l.topUp("a", "100.00")
+		hold := l.hold("a", "payee", "10.00")
+		l.write()
+		m := l.projected(url)
+		for table, columns := range map[string]string{
+			"accounts": "balance = 'x'", "account_events": "balance = 'x', amount = 'x'", "holds": "amount = 'x'", "transactions": "amount = 'x', status = 'PENDING', type = 'TRANSFER'",
+			"ledger": "debit = 'x'",
+		} {
+			execute(t, m, "UPDATE "+table+" SET "+columns)
+		}
+		ctx := context.Background()
+		for name, read := range map[string]func() error{
+			"account":      func() error { _, err := m.Account(ctx, "a", 0); return err },
+			"accounts":     func() error { _, err := m.Accounts(ctx, AccountsQuery{First: 5}); return err },
+			"changes":      func() error { _, err := m.Changes(ctx, ChangesQuery{AccountID: "a", First: 5}); return err },
+			"events":       func() error { _, err := m.Events(ctx, "a", 0, 5); return err },
+			"balance":      func() error { _, err := m.BalanceAt(ctx, "a", l.now); return err },
+			"statement":    func() error { _, err := m.Statement(ctx, "a", time.Time{}, time.Time{}); return err },
+			"explanation":  func() error { _, err := m.Explain(ctx, "a", time.Time{}, time.Time{}); return err },
+			"hold":         func() error { _, err := m.Hold(ctx, hold); return err },
+			"transactions": func() error { _, err := m.Transactions(ctx, TransactionsQuery{First: 5}); return err },
+			"books":        func() error { _, err := m.TrialBalance(ctx, time.Time{}); return err },
+			"unfinished":   func() error { _, err := m.Unfinished(ctx); return err },
+		} {
+			if err := read(); domain.CodeOf(err) != domain.Internal || err == nil || !strings.Contains(err.Error(), "run daybook verify") {
+				t.Errorf("%s: %v, want %s and what to do", name, err, domain.Internal)
+			}
+		}
+	})
+}

@@ -65,7 +65,7 @@ func TestHoldsComeNewestFirst(t *testing.T) {
 				l.capture(l.holds[all[i]], eur("4.00"), true)
 			}
 		}
-		l.hold("b", "payee", "10.00")
+		ofAnother := l.hold("b", "payee", "10.00")
 		l.write()
 		m := l.projected(url)
 		slices.Reverse(all)
@@ -91,6 +91,11 @@ func TestHoldsComeNewestFirst(t *testing.T) {
 			}
 			if !slices.Equal(got, want) {
 				t.Errorf("%q: %v, want %v", status, got, want)
+			}
+		}
+		for _, after := range []string{ofAnother, ids.New()} {
+			if page, err := m.Holds(context.Background(), HoldsQuery{AccountID: "a", After: after, First: 2}); domain.CodeOf(err) != domain.BadUserInput {
+				t.Errorf("after a hold that is not the account's come %d, %v, want %s", len(page.Holds), err, domain.BadUserInput)
 			}
 		}
 		if s, err := m.Account(context.Background(), "a", 0); err != nil || s.Held.String() != "30" || s.Available().String() != "54" {
@@ -142,7 +147,11 @@ func TestTransactionsAreFilteredAndComeInPages(t *testing.T) {
 				mustShowAlike(t, fmt.Sprintf("%+v", q), got, want)
 			}
 		}
-		for _, q := range []TransactionsQuery{{After: "v12"}, {AccountID: "account-1", After: one.ID}, {AccountID: "account-1", After: "vx"}} {
+		for _, q := range []TransactionsQuery{
+			{After: "v12"}, {After: "\x00"}, {After: one.ID + "\x00"}, {After: "123E4567-E89B-42D3-A456-426614174000"}, {AccountID: "account-1", After: one.ID},
+			{AccountID: "account-1", After: "vx"}, {AccountID: "account-1", After: "v0"}, {AccountID: "account-1", After: "v-1"},
+			{AccountID: "account-1", After: "v03"}, {AccountID: "account-1", After: "v+3"}, {AccountID: "account-1", After: "v\x00"},
+		} {
 			if _, err := m.Transactions(context.Background(), q); domain.CodeOf(err) != domain.BadUserInput {
 				t.Errorf("%+v: %v, want %s", q, err, domain.BadUserInput)
 			}

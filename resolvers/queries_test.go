@@ -87,6 +87,10 @@ func (u untouched) TrialBalance(context.Context, time.Time) (projector.TrialBala
 	return touched[projector.TrialBalance](u, "the books")
 }
 
+func (u untouched) Unfinished(context.Context) ([]projector.Unfinished, error) {
+	return touched[[]projector.Unfinished](u, "what is unfinished")
+}
+
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
 func TestBadInputOfQueriesIsRefusedBeforeAnythingIsRead(t *testing.T) {

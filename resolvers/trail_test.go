@@ -1,12 +1,20 @@
 package resolvers_test
 
 import (
+	"context"
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/shopspring/decimal"
+
+	"daybook/domain/account"
+	"daybook/internal/ids"
 	"daybook/internal/testenv"
+	"daybook/projector"
+	"daybook/resolvers"
 )
 
 const (
@@ -175,7 +183,7 @@ func TestAStatementOpensAndClosesAndIsExplained(t *testing.T) {
 			t.Errorf("group %d is %s, want %s", i, got, want)
 		}
 	}
-	expect(t, out, map[string]any{"account.explain.groups.2.changes.edges.0.node.refundOf": paid, "account.explain.groups.2.changes.openingBalance": "100.00"})
+	expect(t, out, map[string]any{"account.explain.groups.2.changes.edges.0.node.refundOf": paid, "account.explain.groups.2.changes.openingBalance": nil})
 }
 
 // pause returns a moment that lies after all that was recorded and before all that will be.
@@ -257,4 +265,71 @@ func TestPushedChangesTellOfHoldsAndRefunds(t *testing.T) {
 		tx := subscribe(a, fmt.Sprintf(`subscription { transactionUpdated(id: %q) { type refundOf } }`, refunded))
 		expect(t, tx.mustNext(), map[string]any{"transactionUpdated.type": "REFUND", "transactionUpdated.refundOf": paid})
 	})
+}
+
+func TestACraftedCursorIsBadInput(t *testing.T) {
+	a := funded(t)
+	for _, place := range []string{"transaction:\x00", "transaction:7", "transaction:v1", "transaction:'"} {
+		cursor := base64.RawURLEncoding.EncodeToString([]byte(place))
+		if out := a.ask(fmt.Sprintf(`{ transactions(after: %q) { edges { cursor } } }`, cursor)); out.code() != "BAD_USER_INPUT" || fmt.Sprint(out.Errors[0].Extensions.Field) != "[after]" {
+			t.Errorf("%q: got %+v", place, out)
+		}
+	}
+	cursor := base64.RawURLEncoding.EncodeToString([]byte("hold:123e4567-e89b-42d3-a456-426614174000"))
+	out := a.ask(fmt.Sprintf(`{ account(id: "ann") { holds(after: %q) { edges { cursor } } } }`, cursor))
+	if out.code() != "BAD_USER_INPUT" || fmt.Sprint(out.Errors[0].Extensions.Field) != "[after]" {
+		t.Errorf("a hold that is not the account's: got %+v", out)
+	}
+}
+
+// explained has an explanation of one group, of version 7 of the account, and takes down which changes are asked for.
+type explained struct {
+	untouched
+	asked *projector.ChangesQuery
+}
+
+func (e explained) Explain(context.Context, string, time.Time, time.Time) (projector.Explanation, error) {
+	return projector.Explanation{
+		Statement: projector.Statement{AccountID: "ann", Currency: "EUR", Version: 7},
+		Groups:    []projector.ExplanationGroup{{TransactionType: account.Payment, CounterpartyID: "bob", ChangeType: account.Debit, Count: 1}},
+	}, nil
+}
+
+func (e explained) Changes(_ context.Context, q projector.ChangesQuery) (projector.ChangesPage, error) {
+	*e.asked = q
+	return projector.ChangesPage{}, nil
+}
+
+func TestTheChangesBehindAnExplanationGoAsFarAsItDoes(t *testing.T) {
+	e := explained{untouched{t}, &projector.ChangesQuery{}}
+	a := serve(t, &resolvers.Resolver{Reads: e, Now: func() time.Time { return noon }, NewID: ids.New, Logger: testenv.Logger()})
+	out := a.get(`{ account(id: "ann") { explain(from: "2026-01-01T00:00:00Z", to: "2027-01-01T00:00:00Z") { groups { changes { openingBalance closingBalance edges { cursor } } } } } }`)
+	if e.asked.ThroughVersion != 7 || e.asked.CounterpartyID != "bob" {
+		t.Errorf("asked for %+v, want it up to version 7", *e.asked)
+	}
+	// Those are the account's, not the group's.
+	expect(t, out, map[string]any{"account.explain.groups.0.changes.openingBalance": nil, "account.explain.groups.0.changes.closingBalance": nil})
+}
+
+func TestTheBooksTellWhatUnfinishedTransactionsHold(t *testing.T) {
+	a := startNode(t)
+	a.create("ann", "EUR")
+	a.topUp("ann", "9.00", "k", "id")
+	expect(t, a.get(`{ account(id: "ann", atLeastVersion: 2) { id } trialBalance { unfinished { currency amount transactions } } before: trialBalance(at: "2026-01-01T00:00:00Z") { unfinished { amount } } }`),
+		map[string]any{"trialBalance.unfinished": "[]", "before.unfinished": nil})
+	b := serve(t, &resolvers.Resolver{Reads: holding{untouched{t}}, Now: func() time.Time { return noon }, NewID: ids.New, Logger: testenv.Logger()})
+	expect(t, b.get(`{ trialBalance { unfinished { currency amount transactions } } }`), map[string]any{
+		"trialBalance.unfinished.0.currency": "EUR", "trialBalance.unfinished.0.amount": "5.00", "trialBalance.unfinished.0.transactions": 2,
+	})
+}
+
+// holding has money on its way.
+type holding struct{ untouched }
+
+func (holding) TrialBalance(context.Context, time.Time) (projector.TrialBalance, error) {
+	return projector.TrialBalance{At: noon}, nil
+}
+
+func (holding) Unfinished(context.Context) ([]projector.Unfinished, error) {
+	return []projector.Unfinished{{Currency: "EUR", Amount: decimal.New(5, 0), Transactions: 2}}, nil
 }

@@ -91,7 +91,8 @@ func TestCostsOfTheBooks(t *testing.T) {
 		`{ account(id: "a") { explain(from: "x", to: "y") { groups { total } } } }`:                           6 + 1 + 1000 + 1 + 200,
 		`{ account(id: "a") { events(first: 3) { edges { cursor } } holds(first: 2) { edges { cursor } } } }`: 6 + 6 + 3*2 + 6 + 2*2,
 		`{ account(id: "a") { changes(first: 1) { openingBalance closingBalance } } }`:                        6 + 6 + 6 + 6,
-		`{ transactions(first: 2) { edges { node { actorId trail { type } } } } }`:                            6 + 2*(2+6+6+4),
+		`{ transactions(first: 2) { edges { node { actorId trail { type } } } } }`:                            6 + 2*(2+6+61+4),
+		`{ account(id: "a") { explain(from: "x", to: "y") { groups { changes(first: 1) { edges { cursor } } } } } }`: 6 + 1 + 1000 + 1 + 200*(51+2),
 		`{ hold(id: "h") { id } }`: 7,
 	} {
 		d, errs := checker().get(query)
@@ -143,6 +144,35 @@ func TestTheCorrelationIDIsAnsweredAndRecorded(t *testing.T) {
 	stream := s.do(t, "POST", "/graphql", typename, "Content-Type", "application/json", "Accept", "text/event-stream", "X-Correlation-Id", "req-9")
 	if stream.header.Get("X-Correlation-Id") != "req-9" {
 		t.Errorf("an event stream answers %v", stream.header)
+	}
+}
+
+func TestTheMutationsOfOneOperationShareACorrelationID(t *testing.T) {
+	s := start(t)
+	asked := map[string]bool{}
+	for transport, ask := range transports {
+		first := s.backend.executed.Load()
+		a := ask(s, t, request(`mutation($i: TopUpInput!) { a: topUp(input: $i) { userErrors { code } } b: topUp(input: $i) { userErrors { code } } }`,
+			map[string]any{"i": map[string]any{"accountId": "alice", "amount": "1.00", "currency": "EUR", "idempotencyKey": "k"}}))
+		origins := s.backend.origins()[first:]
+		if a.code() != "" || len(origins) != 2 {
+			t.Fatalf("%s: %d commands, got %s", transport, len(origins), a.body)
+		}
+		if one, other := origins[0].CorrelationID, origins[1].CorrelationID; one == "" || one != other || asked[one] {
+			t.Errorf("%s: the commands have the correlation ids %q and %q", transport, one, other)
+		}
+		asked[origins[0].CorrelationID] = true
+	}
+	// Operations on one connection are requests of their own.
+	p := s.connect(t, modernProtocol)
+	for _, id := range []string{"1", "2"} {
+		p.begin(id, request(topUp, topUpOf(nil)))
+		p.expect(p.nextType(), id)
+		p.expect("complete", id)
+	}
+	all := s.backend.origins()
+	if one, other := all[len(all)-2].CorrelationID, all[len(all)-1].CorrelationID; one == other {
+		t.Errorf("two operations have the correlation id %q", one)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -35,13 +36,24 @@ const patience = 20 * time.Second
 type backend struct {
 	executed atomic.Int64 // commands
 	last     atomic.Pointer[ledger.Meta]
+	mu       sync.Mutex
+	all      []ledger.Meta // of the commands, in their order
 	searched atomic.Int64 // look-ups other than of an account
 }
 
 func (b *backend) Execute(_ context.Context, c ledger.Command) (ledger.Result, error) {
 	b.executed.Add(1)
 	b.last.Store(c.Common())
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.all = append(b.all, *c.Common())
 	return ledger.Result{Account: theAccount("alice")}, nil
+}
+
+func (b *backend) origins() []ledger.Meta {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.all)
 }
 
 func (b *backend) ExecuteBatch(ctx context.Context, commands []ledger.Command, _ bool) []engine.Answer {
@@ -112,6 +124,10 @@ func (b *backend) Events(context.Context, string, int64, int) (projector.EventsP
 
 func (b *backend) TrialBalance(context.Context, time.Time) (projector.TrialBalance, error) {
 	return search[projector.TrialBalance](b)
+}
+
+func (b *backend) Unfinished(context.Context) ([]projector.Unfinished, error) {
+	return search[[]projector.Unfinished](b)
 }
 
 var now = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
