@@ -11,6 +11,10 @@ import (
 // maxWarmUp bounds the warm-up before a load that is measured for long.
 const maxWarmUp = 2 * time.Second
 
+// maxOvertime bounds how much longer than asked is measured until there is anything to measure: on a busy machine a
+// call can take longer than a short measurement.
+const maxOvertime = 30 * time.Second
+
 // Result is what one load measured.
 type Result struct {
 	// PerSecond is how many calls were answered in a second.
@@ -39,6 +43,7 @@ func loadKinds(ctx context.Context, callers int, d time.Duration, kinds int, cal
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var measuring, stop atomic.Bool
+	measured := make([]atomic.Int64, kinds)
 	latencies := make([][][]time.Duration, kinds)
 	for kind := range latencies {
 		latencies[kind] = make([][]time.Duration, callers)
@@ -55,6 +60,7 @@ func loadKinds(ctx context.Context, callers int, d time.Duration, kinds int, cal
 				}
 				if measuring.Load() {
 					latencies[kind][c] = append(latencies[kind][c], time.Since(began))
+					measured[kind].Add(1)
 				}
 			}
 		})
@@ -63,6 +69,11 @@ func loadKinds(ctx context.Context, callers int, d time.Duration, kinds int, cal
 	began := time.Now()
 	measuring.Store(true)
 	wait(ctx, d)
+	for kind := range measured {
+		for measured[kind].Load() == 0 && ctx.Err() == nil && time.Since(began) < d+maxOvertime {
+			wait(ctx, d)
+		}
+	}
 	measuring.Store(false)
 	took := time.Since(began)
 	stop.Store(true)
