@@ -41,6 +41,7 @@ type ResolverRoot interface {
 	Query() QueryResolver
 	Subscription() SubscriptionResolver
 	Transaction() TransactionResolver
+	TrialBalance() TrialBalanceResolver
 }
 
 type DirectiveRoot struct {
@@ -354,9 +355,10 @@ type ComplexityRoot struct {
 	}
 
 	TrialBalance struct {
-		At     func(childComplexity int) int
-		Lines  func(childComplexity int) int
-		Totals func(childComplexity int) int
+		At         func(childComplexity int) int
+		Lines      func(childComplexity int) int
+		Totals     func(childComplexity int) int
+		Unfinished func(childComplexity int) int
 	}
 
 	TrialBalanceLine struct {
@@ -370,6 +372,12 @@ type ComplexityRoot struct {
 		Credit   func(childComplexity int) int
 		Currency func(childComplexity int) int
 		Debit    func(childComplexity int) int
+	}
+
+	UnfinishedTransactions struct {
+		Amount       func(childComplexity int) int
+		Currency     func(childComplexity int) int
+		Transactions func(childComplexity int) int
 	}
 
 	UserError struct {
@@ -442,6 +450,9 @@ type TransactionResolver interface {
 	CorrelationID(ctx context.Context, obj *model.Transaction) (*string, error)
 	CausationID(ctx context.Context, obj *model.Transaction) (*string, error)
 	Trail(ctx context.Context, obj *model.Transaction) ([]*model.AccountEvent, error)
+}
+type TrialBalanceResolver interface {
+	Unfinished(ctx context.Context, obj *model.TrialBalance) ([]*model.UnfinishedTransactions, error)
 }
 
 // endregion ************************** generated!.gotpl **************************
@@ -1852,6 +1863,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.TrialBalance.Totals(childComplexity), true
+	case "TrialBalance.unfinished":
+		if e.ComplexityRoot.TrialBalance.Unfinished == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TrialBalance.Unfinished(childComplexity), true
 
 	case "TrialBalanceLine.account":
 		if e.ComplexityRoot.TrialBalanceLine.Account == nil {
@@ -1896,6 +1913,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.TrialBalanceTotal.Debit(childComplexity), true
+
+	case "UnfinishedTransactions.amount":
+		if e.ComplexityRoot.UnfinishedTransactions.Amount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UnfinishedTransactions.Amount(childComplexity), true
+	case "UnfinishedTransactions.currency":
+		if e.ComplexityRoot.UnfinishedTransactions.Currency == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UnfinishedTransactions.Currency(childComplexity), true
+	case "UnfinishedTransactions.transactions":
+		if e.ComplexityRoot.UnfinishedTransactions.Transactions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UnfinishedTransactions.Transactions(childComplexity), true
 
 	case "UserError.code":
 		if e.ComplexityRoot.UserError.Code == nil {
@@ -2285,11 +2321,14 @@ type BalanceChange {
 type BalanceChangeConnection {
   edges: [BalanceChangeEdge!]!
   pageInfo: PageInfo!
-  "The balance right before the period, whatever the page; null before the account was created."
+  """
+  The balance right before the period, whatever the page. Null before the account was created, and where these are the
+  changes behind one group of an explanation, which do not lead from one balance to the other.
+  """
   openingBalance: Decimal
   """
   The balance at the end of the period, whatever the page; without an end, or with one in the future, the present one.
-  Null before the account was created.
+  Null where openingBalance is null for a group, and before the account was created.
   """
   closingBalance: Decimal
 }
@@ -2427,7 +2466,7 @@ type ExplanationGroup {
   count: Int!
   "Negative for debits."
   total: Decimal!
-  "The changes behind the total, oldest first."
+  "The changes behind the total, oldest first, and no later ones: they are those that were counted."
   changes(first: Int = 20, after: String): BalanceChangeConnection!
 }
 
@@ -2435,15 +2474,34 @@ type ExplanationGroup {
 type TrialBalance {
   "The moment asked for or, without one, that of the latest change; null when there is none."
   at: DateTime
-  "By currency and account."
+  """
+  By currency and account. At most 10,000 accounts outside are listed, those with the greatest amounts; what the others of
+  a currency come to, debits and credits netted, is the line external:(others):<currency>.
+  """
   lines: [TrialBalanceLine!]!
+  "The sums of the lines."
   totals: [TrialBalanceTotal!]!
+  """
+  What transactions between accounts hold at present that are neither completed nor compensated: what is in transit, once
+  the read model has all their events. Null for the books of a moment that was asked for.
+  """
+  unfinished: [UnfinishedTransactions!]
+}
+
+type UnfinishedTransactions {
+  currency: Currency!
+  amount: Decimal!
+  "How many they are."
+  transactions: Int!
 }
 
 "What an account of the ledger stands at, on one of its sides; the other is zero."
 type TrialBalanceLine {
   currency: Currency!
-  "accounts:USER or accounts:SYSTEM for all accounts of the type, external:<name>:<currency>, or in-transit:<currency>."
+  """
+  accounts:USER or accounts:SYSTEM for all accounts of the type, external:<name>:<currency>, external:(others):<currency>, or
+  in-transit:<currency>.
+  """
   account: String!
   debit: Decimal!
   credit: Decimal!
@@ -2495,7 +2553,11 @@ type Transaction {
   correlationId: String
   "The id of the account event that began it, the first of the trail. Null in a subscription while the read model has not seen it yet."
   causationId: String
-  "The events of the transaction on the accounts on both its sides, in the order of their times."
+  """
+  The events of the transaction on the accounts on both its sides, each after what caused it: those of the source, of the
+  destination, and then what gives the amount back. Of one that is not completed, those can be missing that stand among
+  more than 20,000 others of a busy account.
+  """
   trail: [AccountEvent!]!
   createdAt: DateTime!
   updatedAt: DateTime!
@@ -3426,6 +3488,8 @@ func (ec *executionContext) childFields_TrialBalance(ctx context.Context, field 
 		return ec.fieldContext_TrialBalance_lines(ctx, field)
 	case "totals":
 		return ec.fieldContext_TrialBalance_totals(ctx, field)
+	case "unfinished":
+		return ec.fieldContext_TrialBalance_unfinished(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type TrialBalance", field.Name)
 }
@@ -3454,6 +3518,18 @@ func (ec *executionContext) childFields_TrialBalanceTotal(ctx context.Context, f
 		return ec.fieldContext_TrialBalanceTotal_credit(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type TrialBalanceTotal", field.Name)
+}
+
+func (ec *executionContext) childFields_UnfinishedTransactions(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "currency":
+		return ec.fieldContext_UnfinishedTransactions_currency(ctx, field)
+	case "amount":
+		return ec.fieldContext_UnfinishedTransactions_amount(ctx, field)
+	case "transactions":
+		return ec.fieldContext_UnfinishedTransactions_transactions(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UnfinishedTransactions", field.Name)
 }
 
 func (ec *executionContext) childFields_UserError(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -9963,6 +10039,38 @@ func (ec *executionContext) fieldContext_TrialBalance_totals(_ context.Context, 
 	return fc, nil
 }
 
+func (ec *executionContext) _TrialBalance_unfinished(ctx context.Context, field graphql.CollectedField, obj *model.TrialBalance) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TrialBalance_unfinished(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.TrialBalance().Unfinished(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.UnfinishedTransactions) graphql.Marshaler {
+			return ec.marshalOUnfinishedTransactions2ᚕᚖdaybookᚋgraphᚋmodelᚐUnfinishedTransactionsᚄ(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_TrialBalance_unfinished(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "TrialBalance",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UnfinishedTransactions(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _TrialBalanceLine_currency(ctx context.Context, field graphql.CollectedField, obj *model.TrialBalanceLine) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -10122,6 +10230,75 @@ func (ec *executionContext) _TrialBalanceTotal_credit(ctx context.Context, field
 }
 func (ec *executionContext) fieldContext_TrialBalanceTotal_credit(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("TrialBalanceTotal", field, false, false, "Decimal")
+}
+
+func (ec *executionContext) _UnfinishedTransactions_currency(ctx context.Context, field graphql.CollectedField, obj *model.UnfinishedTransactions) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UnfinishedTransactions_currency(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Currency, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Currency) graphql.Marshaler {
+			return ec.marshalNCurrency2daybookᚋdomainᚋmoneyᚐCurrency(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_UnfinishedTransactions_currency(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("UnfinishedTransactions", field, false, false, "Currency")
+}
+
+func (ec *executionContext) _UnfinishedTransactions_amount(ctx context.Context, field graphql.CollectedField, obj *model.UnfinishedTransactions) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UnfinishedTransactions_amount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Amount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v scalar.Decimal) graphql.Marshaler {
+			return ec.marshalNDecimal2daybookᚋgraphᚋscalarᚐDecimal(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_UnfinishedTransactions_amount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("UnfinishedTransactions", field, false, false, "Decimal")
+}
+
+func (ec *executionContext) _UnfinishedTransactions_transactions(ctx context.Context, field graphql.CollectedField, obj *model.UnfinishedTransactions) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UnfinishedTransactions_transactions(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Transactions, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt2int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_UnfinishedTransactions_transactions(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("UnfinishedTransactions", field, false, false, "Int")
 }
 
 func (ec *executionContext) _UserError_field(ctx context.Context, field graphql.CollectedField, obj *model.UserError) (ret graphql.Marshaler) {
@@ -14711,18 +14888,24 @@ func (ec *executionContext) _TrialBalance(ctx context.Context, sel ast.Selection
 		case "at":
 			out.Values[i] = ec._TrialBalance_at(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "lines":
 			out.Values[i] = ec._TrialBalance_lines(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "totals":
 			out.Values[i] = ec._TrialBalance_totals(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "unfinished":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._TrialBalance_unfinished(ctx, field, obj)
+				})
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -14811,6 +14994,49 @@ func (ec *executionContext) _TrialBalanceTotal(ctx context.Context, sel ast.Sele
 			}
 		case "credit":
 			out.Values[i] = ec._TrialBalanceTotal_credit(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var unfinishedTransactionsImplementors = []string{"UnfinishedTransactions"}
+
+func (ec *executionContext) _UnfinishedTransactions(ctx context.Context, sel ast.SelectionSet, obj *model.UnfinishedTransactions) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, unfinishedTransactionsImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("UnfinishedTransactions")
+		case "currency":
+			out.Values[i] = ec._UnfinishedTransactions_currency(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "amount":
+			out.Values[i] = ec._UnfinishedTransactions_amount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "transactions":
+			out.Values[i] = ec._UnfinishedTransactions_transactions(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -15969,6 +16195,14 @@ func (ec *executionContext) marshalNTrialBalanceTotal2ᚖdaybookᚋgraphᚋmodel
 	return ec._TrialBalanceTotal(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalNUnfinishedTransactions2ᚖdaybookᚋgraphᚋmodelᚐUnfinishedTransactions(ctx context.Context, sel ast.SelectionSet, v *model.UnfinishedTransactions) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "UnfinishedTransactions!")
+		return graphql.Null
+	}
+	return ec._UnfinishedTransactions(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalNUserError2ᚕᚖdaybookᚋgraphᚋmodelᚐUserErrorᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.UserError) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 16, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -16606,6 +16840,25 @@ func (ec *executionContext) marshalOTransferPayload2ᚖdaybookᚋgraphᚋmodel�
 		return graphql.Null
 	}
 	return ec._TransferPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOUnfinishedTransactions2ᚕᚖdaybookᚋgraphᚋmodelᚐUnfinishedTransactionsᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.UnfinishedTransactions) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 16, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNUnfinishedTransactions2ᚖdaybookᚋgraphᚋmodelᚐUnfinishedTransactions(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 func (ec *executionContext) unmarshalOVoidHoldInput2ᚖdaybookᚋgraphᚋmodelᚐVoidHoldInput(ctx context.Context, v any) (*model.VoidHoldInput, error) {

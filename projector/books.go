@@ -18,9 +18,6 @@ import (
 // maxEventIDs bounds how many event ids are remembered to find a repeat: some 20 bytes each.
 const maxEventIDs = 1 << 24
 
-// externalPrefix begins the name of a counterparty outside the books.
-const externalPrefix = "external:"
-
 // books are the account events of all partitions, folded and checked against what the log promises.
 type books struct {
 	partitions int32
@@ -171,7 +168,7 @@ func checkChange(s *account.State, c *account.BalanceChanged, complain func(stri
 // move posts the other side of a change: to the world outside, or to what is in transit.
 func (b *books) move(c *account.BalanceChanged) {
 	signed := c.SignedAmount()
-	if c.TransactionID == "" || strings.HasPrefix(c.CounterpartyID, externalPrefix) {
+	if c.TransactionID == "" || transaction.IsExternal(c.CounterpartyID) {
 		add(b.outside, c.Currency, signed.Neg())
 		return
 	}

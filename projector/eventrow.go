@@ -110,7 +110,7 @@ func (r *eventRow) event() (eventstore.Event, error) {
 	}
 	data, err := r.data()
 	if err != nil {
-		return e, fmt.Errorf("event %d of account %s: %w", r.Version, r.AccountID, err)
+		return e, damaged{fmt.Errorf("event %d of account %s: %w", r.Version, r.AccountID, err)}
 	}
 	e.Data = data
 	return e, nil
@@ -123,7 +123,7 @@ func (r *eventRow) data() (account.Event, error) {
 		change, err := r.change()
 		return &change, err
 	case (*account.CreditRefused)(nil).EventType():
-		amount, err := money.ParseTrusted(r.Amount)
+		amount, err := parseAmount(r.Amount)
 		return &account.CreditRefused{
 			Amount: amount, Currency: currency, TransactionID: r.TransactionID, TransactionType: account.MovementType(r.TransactionType),
 			CounterpartyID: r.CounterpartyID, Reason: r.Reason, Code: domain.Code(r.RefusalCode), HoldID: r.HoldID, RefundOf: r.RefundOf,
@@ -152,12 +152,12 @@ func (r *eventRow) rareData(currency money.Currency) (account.Event, error) {
 		limits, err := parseLimits(d.Minimum, d.Maximum)
 		return &account.LimitsChanged{Currency: currency, PreviousLimits: before, NewLimits: limits, Reason: r.Reason}, err
 	case (*account.HoldPlaced)(nil).EventType():
-		amount, err := money.ParseTrusted(r.Amount)
+		amount, err := parseAmount(r.Amount)
 		return &account.HoldPlaced{
 			HoldID: r.HoldID, Amount: amount, Currency: currency, CounterpartyID: r.CounterpartyID, ExpiresAt: moment(d.ExpiresAt), Reason: r.Reason,
 		}, err
 	case (*account.HoldReleased)(nil).EventType():
-		amount, err := money.ParseTrusted(r.Amount)
+		amount, err := parseAmount(r.Amount)
 		return &account.HoldReleased{
 			HoldID: r.HoldID, Amount: amount, Currency: currency, Cause: account.HoldStatus(d.Cause), Reason: r.Reason, TransactionID: r.TransactionID,
 		}, err
@@ -173,10 +173,10 @@ func (r *eventRow) change() (account.BalanceChanged, error) {
 		RefusalCode: domain.Code(r.RefusalCode), HoldID: r.HoldID, RefundOf: r.RefundOf,
 	}
 	var err error
-	if c.ChangeAmount, err = money.ParseTrusted(r.Amount); err != nil {
+	if c.ChangeAmount, err = parseAmount(r.Amount); err != nil {
 		return c, err
 	}
-	if c.NewBalance, err = money.ParseTrusted(r.Balance); err != nil {
+	if c.NewBalance, err = parseAmount(r.Balance); err != nil {
 		return c, err
 	}
 	c.PreviousBalance = c.NewBalance.Sub(c.SignedAmount())

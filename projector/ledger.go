@@ -158,10 +158,10 @@ func (b *bucketSums) load(ctx context.Context, db *bun.DB, bucket int64) error {
 		}
 		s := &ledgerSum{lastAt: r.LastAt}
 		var err error
-		if s.debit, err = money.ParseTrusted(r.Debit); err != nil {
+		if s.debit, err = parseAmount(r.Debit); err != nil {
 			return err
 		}
-		if s.credit, err = money.ParseTrusted(r.Credit); err != nil {
+		if s.credit, err = parseAmount(r.Credit); err != nil {
 			return err
 		}
 		b.lines[key] = s

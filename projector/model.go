@@ -2,10 +2,14 @@ package projector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"daybook/domain"
 )
@@ -105,7 +109,8 @@ func (m *ReadModel) Ping(ctx context.Context) error {
 	return m.readError(ctx, m.db.read.PingContext(bounded))
 }
 
-// readError turns a failed read into what clients may see, and logs the cause once per change.
+// readError turns a failed read into what clients may see, and logs the cause once per change. A refusal stays as it is;
+// what is damaged is an error without a code, which whoever answers logs as a fault inside.
 func (m *ReadModel) readError(ctx context.Context, err error) error {
 	if err == nil {
 		if m.readTrouble.Load() != nil && m.readTrouble.Swap(nil) != nil {
@@ -116,9 +121,24 @@ func (m *ReadModel) readError(ctx context.Context, err error) error {
 	if ctx.Err() != nil { // The caller's own end, not the read model's fault.
 		return ctx.Err()
 	}
+	var refusal *domain.Refusal
+	if errors.As(err, &refusal) {
+		return err
+	}
+	if isDamage(err) {
+		return fmt.Errorf("the read model is damaged, run daybook verify to learn where: %w", err)
+	}
 	text := err.Error()
 	if last := m.readTrouble.Swap(&text); last == nil || *last != text {
 		m.cfg.Logger.Error("the read model cannot be read", "error", err)
 	}
 	return domain.Refuse(domain.Unavailable, "", "the read model cannot be reached at the moment; try again")
+}
+
+// isDamage tells whether a read failed for what it found. Sums of amounts are PostgreSQL's own to read.
+func isDamage(err error) bool {
+	var row damaged
+	var server *pgconn.PgError
+	const dataException = "22"
+	return errors.As(err, &row) || (errors.As(err, &server) && strings.HasPrefix(server.Code, dataException))
 }

@@ -62,7 +62,7 @@ func TestRebuildFromEmptyGivesTheSame(t *testing.T) {
 		}
 		stop()
 		l.mustEqualFold(m)
-		for _, table := range []string{"accounts", "account_events", "holds", "ledger", "transactions", "projector_offsets"} {
+		for _, table := range []string{"accounts", "account_events", "holds", "ledger", "transactions", "projector_positions"} {
 			execute(t, m, "DELETE FROM "+table)
 		}
 

@@ -11,7 +11,6 @@ import (
 
 	"daybook/domain"
 	"daybook/domain/account"
-	"daybook/domain/money"
 	"daybook/domain/transaction"
 )
 
@@ -26,7 +25,7 @@ const maxPage = 1000
 
 // Account returns the account, or the zero State when there is none. With atLeast above zero it waits until the read
 // model has that version; READ_TIMEOUT when it does not in time. A read model that cannot be reached is UNAVAILABLE,
-// here and below; a context that ends is its error.
+// here and below; a context that ends is its error, and a row that cannot be read one without a code.
 func (m *ReadModel) Account(ctx context.Context, id string, atLeast int64) (account.State, error) {
 	if atLeast <= 0 {
 		var s account.State
@@ -151,7 +150,7 @@ func (m *ReadModel) BalanceAt(ctx context.Context, accountID string, at time.Tim
 		case err != nil || !text.Valid:
 			return err
 		}
-		d, err := money.ParseTrusted(text.String)
+		d, err := parseAmount(text.String)
 		balance = decimal.NewNullDecimal(d)
 		return err
 	})

@@ -55,10 +55,10 @@ func (r *accountRow) state() (account.State, error) {
 	s.OwnerID, s.Type, s.Currency, s.Status = r.OwnerID, account.Type(r.Type), money.Currency(r.Currency), account.Status(r.Status)
 	s.CreatedAt = moment(r.CreatedAt)
 	var err error
-	if s.Balance, err = money.ParseTrusted(r.Balance); err != nil {
+	if s.Balance, err = parseAmount(r.Balance); err != nil {
 		return account.State{}, fmt.Errorf("balance of account %s: %w", r.ID, err)
 	}
-	if s.Held, err = money.ParseTrusted(r.Held); err != nil {
+	if s.Held, err = parseAmount(r.Held); err != nil {
 		return account.State{}, fmt.Errorf("what is held on account %s: %w", r.ID, err)
 	}
 	if s.Limits, err = parseLimits(r.MinBalance, r.MaxBalance); err != nil {
@@ -106,7 +106,7 @@ func newTransactionRow(s *transaction.State, began *eventstore.Event, partition 
 }
 
 func (r *transactionRow) state() (transaction.State, error) {
-	amount, err := money.ParseTrusted(r.Amount)
+	amount, err := parseAmount(r.Amount)
 	if err != nil {
 		return transaction.State{}, fmt.Errorf("amount of transaction %s: %w", r.ID, err)
 	}
@@ -190,11 +190,25 @@ func (r *holdRow) state() (holdState, error) {
 		text string
 		into *decimal.Decimal
 	}{{r.Amount, &s.Amount}, {r.Captured, &s.Captured}, {r.Released, &s.Released}} {
-		if *part.into, err = money.ParseTrusted(part.text); err != nil {
+		if *part.into, err = parseAmount(part.text); err != nil {
 			return holdState{}, fmt.Errorf("amounts of hold %s: %w", r.ID, err)
 		}
 	}
 	return s, nil
+}
+
+// damaged is an error about what was read and cannot be what was written there.
+type damaged struct{ error }
+
+func (d damaged) Unwrap() error { return d.error }
+
+// parseAmount reads an amount of the read model.
+func parseAmount(text string) (decimal.Decimal, error) {
+	amount, err := money.ParseTrusted(text)
+	if err != nil {
+		return amount, damaged{err}
+	}
+	return amount, nil
 }
 
 func formatLimits(l account.Limits, c money.Currency) (low, high string) {
@@ -206,11 +220,11 @@ func formatLimits(l account.Limits, c money.Currency) (low, high string) {
 }
 
 func parseLimits(low, high string) (l account.Limits, err error) {
-	if l.Min, err = money.ParseTrusted(low); err != nil {
+	if l.Min, err = parseAmount(low); err != nil {
 		return l, err
 	}
 	if high != "" {
-		d, err := money.ParseTrusted(high)
+		d, err := parseAmount(high)
 		if err != nil {
 			return l, err
 		}

@@ -41,7 +41,7 @@ func (s *snapshot) positions(ctx context.Context) (map[place]int64, error) {
 		Partition int32
 		Next      int64
 	}
-	if err := s.tx.NewRaw("SELECT topic, partition, next FROM projector_offsets").Scan(ctx, &rows); err != nil {
+	if err := s.tx.NewRaw("SELECT topic, partition, next FROM projector_positions").Scan(ctx, &rows); err != nil {
 		return nil, fmt.Errorf("reading the positions: %w", err)
 	}
 	all := map[place]int64{}

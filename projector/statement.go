@@ -13,7 +13,6 @@ import (
 
 	"daybook/domain"
 	"daybook/domain/account"
-	"daybook/domain/money"
 )
 
 const (
@@ -75,7 +74,7 @@ func (s *snapshot) balanceBefore(ctx context.Context, accountID string, at time.
 	if err != nil || !text.Valid {
 		return decimal.NullDecimal{}, version, err
 	}
-	balance, err := money.ParseTrusted(text.String)
+	balance, err := parseAmount(text.String)
 	return decimal.NewNullDecimal(balance), version, err
 }
 
@@ -154,7 +153,7 @@ func (m *ReadModel) groups(ctx context.Context, look *snapshot, q ChangesQuery) 
 		if err := scan(&kind, &counterparty, &k.direction, &k.reversal, &count, &text); err != nil {
 			return err
 		}
-		amount, err := money.ParseTrusted(text)
+		amount, err := parseAmount(text)
 		if err != nil {
 			return err
 		}

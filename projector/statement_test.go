@@ -188,7 +188,17 @@ func TestBooksGoByTheirIndexes(t *testing.T) {
 		if strings.HasPrefix(url, "postgres") {
 			explain = "EXPLAIN "
 		}
+		look, err := m.snapshot(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer look.close()
+		trial, err := m.trialQuery(context.Background(), look, start.Add(l.now.Sub(start)/2))
+		if err != nil {
+			t.Fatal(err)
+		}
 		for query, want := range map[string]string{
+			trial.String(): "account_events_by_offset",
 			"SELECT amount FROM postings AS p LEFT JOIN accounts AS a ON a.id = p.account WHERE p.partition = 1 AND p.log_offset >= 10 AND p.log_offset < 20": "account_events_by_offset",
 			"SELECT * FROM holds WHERE account_id = 'account-1' AND status = 'ACTIVE' ORDER BY placed DESC LIMIT 10":                                          "holds_",
 			"SELECT * FROM transactions WHERE correlation_id = 'x' ORDER BY id DESC LIMIT 10":                                                                 "transactions_by_correlation",

@@ -66,10 +66,7 @@ func (m *ReadModel) costly(ctx context.Context, read func(ctx context.Context) e
 	defer cancel()
 	err := read(bounded)
 	var refusal *domain.Refusal
-	switch {
-	case errors.As(err, &refusal):
-		return err
-	case err != nil && bounded.Err() != nil && ctx.Err() == nil:
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil && !errors.As(err, &refusal) {
 		return domain.Refuse(domain.ReadTimeout, "", "the query takes too long; ask for less, such as a shorter period, or try again later")
 	}
 	return m.readError(ctx, err)

@@ -10,12 +10,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/shopspring/decimal"
 	"github.com/uptrace/bun"
 
 	"daybook/domain"
 	"daybook/domain/account"
-	"daybook/domain/money"
 	"daybook/domain/transaction"
 	"daybook/eventstore"
 )
@@ -57,7 +57,7 @@ func eventRecords(rows []eventRow) ([]EventRecord, error) {
 		}
 		record := EventRecord{Recorded: eventstore.Recorded{Event: e, Partition: r.Partition, Offset: r.LogOffset}}
 		if r.Balance != "" {
-			balance, err := money.ParseTrusted(r.Balance)
+			balance, err := parseAmount(r.Balance)
 			if err != nil {
 				return nil, err
 			}
@@ -85,7 +85,7 @@ func (m *ReadModel) Hold(ctx context.Context, id string) (h account.Hold, err er
 	return h, err
 }
 
-// Holds returns a page of an account's holds, newest first.
+// Holds returns a page of an account's holds, newest first. BAD_USER_INPUT when the hold it follows on is not there.
 func (m *ReadModel) Holds(ctx context.Context, q HoldsQuery) (page HoldsPage, err error) {
 	first := bounds(q.First)
 	err = m.query(ctx, func(ctx context.Context) error {
@@ -95,7 +95,15 @@ func (m *ReadModel) Holds(ctx context.Context, q HoldsQuery) (page HoldsPage, er
 			find.Where("status = ?", string(q.Status))
 		}
 		if q.After != "" {
-			find.Where("placed < (SELECT placed FROM holds WHERE id = ?)", q.After)
+			var placed int64
+			last := m.db.read.NewSelect().Model((*holdRow)(nil)).Column("placed").Where("id = ?", q.After).Where("account_id = ?", q.AccountID)
+			switch err := last.Scan(ctx, &placed); {
+			case errors.Is(err, sql.ErrNoRows):
+				return domain.Refuse(domain.BadUserInput, "after", "after must be a cursor that an earlier page of this list gave")
+			case err != nil:
+				return err
+			}
+			find.Where("placed < ?", placed)
 		}
 		if err := find.Scan(ctx); err != nil {
 			return err
@@ -200,8 +208,8 @@ func ofAccount(find *bun.SelectQuery, q TransactionsQuery) error {
 	}
 	text, ok := strings.CutPrefix(q.After, versionCursor)
 	version, err := strconv.ParseInt(text, 10, 64)
-	if !ok || err != nil {
-		return domain.Refuse(domain.BadUserInput, "after", "after must be a cursor that a page with the same filter gave")
+	if !ok || err != nil || version < 1 || strconv.FormatInt(version, 10) != text {
+		return otherCursor()
 	}
 	find.Where("e.version < ?", version)
 	return nil
@@ -221,13 +229,19 @@ func ofAnybody(find *bun.SelectQuery, q TransactionsQuery) error {
 	if q.Type != "" {
 		find.Where("t.type = ?", string(q.Type))
 	}
-	if strings.HasPrefix(q.After, versionCursor) {
-		return domain.Refuse(domain.BadUserInput, "after", "after must be a cursor that a page with the same filter gave")
+	if q.After == "" {
+		return nil
 	}
-	if q.After != "" {
-		find.Where("t.id < ?", q.After)
+	// Ids are kept in one spelling. What is none must not reach the database, which can choke on it.
+	if id, err := uuid.Parse(q.After); err != nil || id.String() != q.After {
+		return otherCursor()
 	}
+	find.Where("t.id < ?", q.After)
 	return nil
+}
+
+func otherCursor() error {
+	return domain.Refuse(domain.BadUserInput, "after", "after must be a cursor that a page with the same filter gave")
 }
 
 // TransactionTrail returns the account events of a transaction on both its accounts, each after what caused it; none

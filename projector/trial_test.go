@@ -158,7 +158,7 @@ func TestTrialBalanceFoldsTheSmallestOfTooManyLines(t *testing.T) {
 		put := func(bucket int64, currency, name, debit, credit string) {
 			rows = append(rows, ledgerRow{Bucket: bucket, Currency: currency, Account: "external:" + name + ":" + currency, Debit: debit, Credit: credit})
 		}
-		for i := range 2*maxTrialLines + 500 { // More than are kept at any moment.
+		for i := range 2*maxExternalLines + 500 { // More than are kept at any moment.
 			put(0, "EUR", fmt.Sprint("large-", i), "500.00", "0.00")
 		}
 		for i := range 100 {
@@ -183,7 +183,7 @@ func TestTrialBalanceFoldsTheSmallestOfTooManyLines(t *testing.T) {
 			found[fmt.Sprint(l.Currency, " ", l.Account)] = l
 		}
 		// Those of 500.00 beyond the bound, one of whose places the huge one has, all of 3.00, and the little one.
-		others := fmt.Sprintf("%d.50", (maxTrialLines+501)*500+100*3)
+		others := fmt.Sprintf("%d.50", (maxExternalLines+501)*500+100*3)
 		for name, want := range map[string][2]string{
 			"EUR accounts:USER": {"0.00", "7.00"}, "EUR external:huge:EUR": {"0.00", "700.00"}, "EUR external:large-0:EUR": {"500.00", "0.00"},
 			"EUR external:(others):EUR": {others, "0.00"}, "USD external:(others):USD": {"0.00", "250.00"},
@@ -192,8 +192,8 @@ func TestTrialBalanceFoldsTheSmallestOfTooManyLines(t *testing.T) {
 				t.Errorf("%s is %+v, %v, want %v", name, l, ok, want)
 			}
 		}
-		if len(found) != maxTrialLines+3 || len(b.Lines) != len(found) {
-			t.Errorf("there are %d lines, %d different, want %d", len(b.Lines), len(found), maxTrialLines+3)
+		if len(found) != maxExternalLines+3 || len(b.Lines) != len(found) {
+			t.Errorf("there are %d lines, %d different, want %d", len(b.Lines), len(found), maxExternalLines+3)
 		}
 		for _, total := range b.Totals {
 			debit, credit := decimal.Zero, decimal.Zero

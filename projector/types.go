@@ -194,7 +194,7 @@ type TrialBalance struct {
 type TrialLine struct {
 	Currency money.Currency
 	// Account is accounts:USER or accounts:SYSTEM, which stand for all accounts of the type, external:<name>:<currency>,
-	// or in-transit:<currency>.
+	// external:(others):<currency> for those that are not listed, or in-transit:<currency>.
 	Account       string
 	Debit, Credit decimal.Decimal
 }

@@ -354,7 +354,7 @@ func TestVerifyRefusesALogThatEndsEarly(t *testing.T) {
 		l := newLedger(t)
 		l.history(1, 50)
 		m := l.projected(url)
-		execute(t, m, "UPDATE projector_offsets SET next = next + 1000 WHERE topic = ? AND partition = 0", eventstore.AccountEvents)
+		execute(t, m, "UPDATE projector_positions SET next = next + 1000 WHERE topic = ? AND partition = 0", eventstore.AccountEvents)
 		_, err := Verify(context.Background(), VerifyConfig{Log: l.client, Model: m, Partitions: partitions})
 		if err == nil || !strings.Contains(err.Error(), "the log lost its end") {
 			t.Errorf("got %v", err)

@@ -84,7 +84,7 @@ func (m *ReadModel) fill(ctx context.Context, conn bun.Conn, tx bun.Tx, b *batch
 	if err := m.db.sink.begin(ctx, tx); err != nil {
 		return fmt.Errorf("beginning a transaction: %w", err)
 	}
-	res, err := tx.NewRaw("UPDATE projector_offsets SET next = ? WHERE topic = ? AND partition = ? AND next = ?",
+	res, err := tx.NewRaw("UPDATE projector_positions SET next = ? WHERE topic = ? AND partition = ? AND next = ?",
 		b.next, b.topic, b.partition, b.from).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("moving the position: %w", err)
@@ -115,13 +115,13 @@ func (m *ReadModel) position(ctx context.Context, topic string, partition int32)
 		return 0, fmt.Errorf("waiting to write: %w", err)
 	}
 	defer done()
-	_, err = m.db.write.NewRaw("INSERT INTO projector_offsets (topic, partition, next) VALUES (?, ?, 0) ON CONFLICT (topic, partition) DO NOTHING",
+	_, err = m.db.write.NewRaw("INSERT INTO projector_positions (topic, partition, next) VALUES (?, ?, 0) ON CONFLICT (topic, partition) DO NOTHING",
 		topic, partition).Exec(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("beginning a position: %w", err)
 	}
 	var next int64
-	err = m.db.write.NewRaw("SELECT next FROM projector_offsets WHERE topic = ? AND partition = ?", topic, partition).Scan(ctx, &next)
+	err = m.db.write.NewRaw("SELECT next FROM projector_positions WHERE topic = ? AND partition = ?", topic, partition).Scan(ctx, &next)
 	if err != nil {
 		return 0, fmt.Errorf("reading the position: %w", err)
 	}

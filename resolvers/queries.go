@@ -97,7 +97,7 @@ func readTransactionsQuery(first *int64, after *string, filter *model.Transactio
 		return q, err
 	}
 	if after != nil {
-		// What it says beyond its kind is for the read model to check, which made it.
+		// What it says beyond its kind follows from the filter, so it is for the read model to check.
 		if q.After, err = decodeCursor(transactionCursor, *after); err != nil {
 			return q, err
 		}
@@ -162,7 +162,7 @@ func (r *Resolver) trialBalance(ctx context.Context, at *time.Time) (*model.Tria
 	if err != nil {
 		return nil, err
 	}
-	m := &model.TrialBalance{At: given(b.At), Lines: make([]*model.TrialBalanceLine, 0, len(b.Lines)), Totals: make([]*model.TrialBalanceTotal, 0, len(b.Totals))}
+	m := &model.TrialBalance{At: given(b.At), Present: at == nil, Lines: make([]*model.TrialBalanceLine, 0, len(b.Lines)), Totals: make([]*model.TrialBalanceTotal, 0, len(b.Totals))}
 	for _, l := range b.Lines {
 		m.Lines = append(m.Lines, &model.TrialBalanceLine{
 			Currency: l.Currency, Account: l.Account, Debit: amount(l.Debit, l.Currency), Credit: amount(l.Credit, l.Currency),
@@ -174,6 +174,21 @@ func (r *Resolver) trialBalance(ctx context.Context, at *time.Time) (*model.Tria
 		})
 	}
 	return m, nil
+}
+
+func (r *Resolver) unfinished(ctx context.Context, b *model.TrialBalance) ([]*model.UnfinishedTransactions, error) {
+	if !b.Present {
+		return nil, nil
+	}
+	sums, err := r.Reads.Unfinished(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]*model.UnfinishedTransactions, 0, len(sums))
+	for _, u := range sums {
+		all = append(all, &model.UnfinishedTransactions{Currency: u.Currency, Amount: amount(u.Amount, u.Currency), Transactions: u.Transactions})
+	}
+	return all, nil
 }
 
 func readFirst(first *int64) (int, error) {

@@ -38,7 +38,7 @@ type Commands interface {
 }
 
 // Reads finds in the read model. A read model that cannot be reached is a *domain.Refusal with UNAVAILABLE, and a read
-// that takes too long one with READ_TIMEOUT.
+// that takes too long one with READ_TIMEOUT; what cannot be read in it is an error without a code.
 type Reads interface {
 	// Account returns the account, or the zero State when there is none. With atLeast above zero it waits until the
 	// read model has that version; READ_TIMEOUT when it does not in time.
@@ -49,10 +49,11 @@ type Reads interface {
 	TransactionRecord(ctx context.Context, id string) (projector.TransactionRecord, error)
 	// Transactions refuses a cursor that it did not give with BAD_USER_INPUT.
 	Transactions(ctx context.Context, q projector.TransactionsQuery) (projector.TransactionsPage, error)
-	// TransactionTrail returns the account events of a transaction, in the order of their times.
+	// TransactionTrail returns the account events of a transaction, each after what caused it.
 	TransactionTrail(ctx context.Context, id string) ([]projector.EventRecord, error)
 	// Hold returns the hold, or the zero Hold when there is none.
 	Hold(ctx context.Context, id string) (account.Hold, error)
+	// Holds refuses to follow on a hold that is not the account's with BAD_USER_INPUT.
 	Holds(ctx context.Context, q projector.HoldsQuery) (projector.HoldsPage, error)
 	// BalanceAt returns the balance after the last event at or before the moment; not valid before the account was
 	// created.
@@ -63,9 +64,10 @@ type Reads interface {
 	Explain(ctx context.Context, accountID string, from, to time.Time) (projector.Explanation, error)
 	// Events returns a page of an account's events after a version, oldest first.
 	Events(ctx context.Context, accountID string, after int64, first int) (projector.EventsPage, error)
-	// TrialBalance returns the books at a moment, the present one when it is zero. QUERY_TOO_COSTLY when they have too
-	// many lines.
+	// TrialBalance returns the books at a moment, the present one when it is zero.
 	TrialBalance(ctx context.Context, at time.Time) (projector.TrialBalance, error)
+	// Unfinished sums up what transactions hold at present that are neither completed nor compensated.
+	Unfinished(ctx context.Context) ([]projector.Unfinished, error)
 }
 
 // Live feeds subscriptions.

@@ -146,6 +146,10 @@ func (r *transactionResolver) Trail(ctx context.Context, obj *model.Transaction)
 	return r.trail(ctx, obj)
 }
 
+func (r *trialBalanceResolver) Unfinished(ctx context.Context, obj *model.TrialBalance) ([]*model.UnfinishedTransactions, error) {
+	return r.unfinished(ctx, obj)
+}
+
 func (r *Resolver) Account() graph.AccountResolver { return &accountResolver{r} }
 
 func (r *Resolver) BalanceChangeConnection() graph.BalanceChangeConnectionResolver {
@@ -164,6 +168,8 @@ func (r *Resolver) Subscription() graph.SubscriptionResolver { return &subscript
 
 func (r *Resolver) Transaction() graph.TransactionResolver { return &transactionResolver{r} }
 
+func (r *Resolver) TrialBalance() graph.TrialBalanceResolver { return &trialBalanceResolver{r} }
+
 type (
 	accountResolver                 struct{ *Resolver }
 	balanceChangeConnectionResolver struct{ *Resolver }
@@ -172,4 +178,5 @@ type (
 	queryResolver                   struct{ *Resolver }
 	subscriptionResolver            struct{ *Resolver }
 	transactionResolver             struct{ *Resolver }
+	trialBalanceResolver            struct{ *Resolver }
 )

@@ -38,11 +38,13 @@ func (r *Resolver) changes(ctx context.Context, a *model.Account, from, to *time
 			return nil, err
 		}
 	}
-	return r.changesPage(ctx, a, q, first, after)
+	return r.changesPage(ctx, a, q, first, after, r.bounds(a, q.From, q.To))
 }
 
-// changesPage reads a page of what the query asks for.
-func (r *Resolver) changesPage(ctx context.Context, a *model.Account, q projector.ChangesQuery, first *int64, after *string) (*model.BalanceChangeConnection, error) {
+// changesPage reads a page of what the query asks for, which leads from and to the bounds.
+func (r *Resolver) changesPage(
+	ctx context.Context, a *model.Account, q projector.ChangesQuery, first *int64, after *string, bounds model.BoundsFunc,
+) (*model.BalanceChangeConnection, error) {
 	var err error
 	if q.First, err = readFirst(first); err != nil {
 		return nil, err
@@ -59,7 +61,7 @@ func (r *Resolver) changesPage(ctx context.Context, a *model.Account, q projecto
 	}
 	c := &model.BalanceChangeConnection{
 		Edges:    make([]*model.BalanceChangeEdge, 0, len(page.Changes)),
-		PageInfo: &model.PageInfo{HasNextPage: page.More}, Bounds: r.bounds(a, q.From, q.To),
+		PageInfo: &model.PageInfo{HasNextPage: page.More}, Bounds: bounds,
 	}
 	for i := range page.Changes {
 		edge := &model.BalanceChangeEdge{Cursor: encodeVersion(changeCursor, page.Changes[i].Version), Node: changeModel(&page.Changes[i])}
@@ -68,6 +70,9 @@ func (r *Resolver) changesPage(ctx context.Context, a *model.Account, q projecto
 	}
 	return c, nil
 }
+
+// noBounds is for changes among which others lie.
+func noBounds(context.Context) (model.Bounds, error) { return model.Bounds{}, nil }
 
 // bounds looks the balances at the ends of a period up when they are asked for.
 func (r *Resolver) bounds(a *model.Account, from, to time.Time) model.BoundsFunc {
@@ -105,7 +110,7 @@ func (r *Resolver) explain(ctx context.Context, a *model.Account, from, to time.
 	for _, g := range e.Groups {
 		m.Groups = append(m.Groups, &model.ExplanationGroup{
 			TransactionType: g.TransactionType, CounterpartyID: g.CounterpartyID, ChangeType: g.ChangeType, Reversal: g.Reversal,
-			Count: g.Count, Total: amount(g.Total, a.Currency), Account: a, From: from, To: to,
+			Count: g.Count, Total: amount(g.Total, a.Currency), Account: a, From: from, To: to, Version: e.Version,
 		})
 	}
 	if e.Rest != nil {
@@ -117,8 +122,8 @@ func (r *Resolver) explain(ctx context.Context, a *model.Account, from, to time.
 func (r *Resolver) groupChanges(ctx context.Context, g *model.ExplanationGroup, first *int64, after *string) (*model.BalanceChangeConnection, error) {
 	return r.changesPage(ctx, g.Account, projector.ChangesQuery{
 		AccountID: g.Account.ID, From: g.From, To: g.To, TransactionType: g.TransactionType, CounterpartyID: g.CounterpartyID,
-		ChangeType: g.ChangeType, Reversal: &g.Reversal,
-	}, first, after)
+		ChangeType: g.ChangeType, Reversal: &g.Reversal, ThroughVersion: g.Version,
+	}, first, after, noBounds)
 }
 
 // awaitRead lets the read model come up to an account that a mutation answered from the state just written. What a

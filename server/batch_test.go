@@ -86,12 +86,13 @@ func TestABatchCostsByItsCommands(t *testing.T) {
 
 func TestCostsOfTheBooks(t *testing.T) {
 	for query, want := range map[string]int{
-		`{ trialBalance { totals { debit } } }`:                                                               1 + 5000 + 2,
-		`{ trialBalance { lines { account debit } } }`:                                                        1 + 5000 + 1 + 1000*2,
-		`{ account(id: "a") { explain(from: "x", to: "y") { groups { total } } } }`:                           6 + 1 + 1000 + 1 + 200,
-		`{ account(id: "a") { events(first: 3) { edges { cursor } } holds(first: 2) { edges { cursor } } } }`: 6 + 6 + 3*2 + 6 + 2*2,
-		`{ account(id: "a") { changes(first: 1) { openingBalance closingBalance } } }`:                        6 + 6 + 6 + 6,
-		`{ transactions(first: 2) { edges { node { actorId trail { type } } } } }`:                            6 + 2*(2+6+61+4),
+		`{ trialBalance { totals { debit } } }`:                                                                      1 + 5000 + 2,
+		`{ trialBalance { unfinished { amount } } }`:                                                                 1 + 5000 + 1001 + 1,
+		`{ trialBalance { lines { account debit } } }`:                                                               1 + 5000 + 1 + 1000*2,
+		`{ account(id: "a") { explain(from: "x", to: "y") { groups { total } } } }`:                                  6 + 1 + 1000 + 1 + 200,
+		`{ account(id: "a") { events(first: 3) { edges { cursor } } holds(first: 2) { edges { cursor } } } }`:        6 + 6 + 3*2 + 6 + 2*2,
+		`{ account(id: "a") { changes(first: 1) { openingBalance closingBalance } } }`:                               6 + 6 + 6 + 6,
+		`{ transactions(first: 2) { edges { node { actorId trail { type } } } } }`:                                   6 + 2*(2+6+61+4),
 		`{ account(id: "a") { explain(from: "x", to: "y") { groups { changes(first: 1) { edges { cursor } } } } } }`: 6 + 1 + 1000 + 1 + 200*(51+2),
 		`{ hold(id: "h") { id } }`: 7,
 	} {

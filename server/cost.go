@@ -15,6 +15,8 @@ const (
 	pageCost     = 5  // a page of a list
 	mutationCost = 10 // a command, or a batch of them
 	commandCost  = 1  // a command of a batch
+	trailCost    = 60 // events that are searched for on both accounts
+	groupCost    = 50 // changes that are searched for in a period
 	explainCost  = 1000
 	booksCost    = 5000 // a trial balance
 
@@ -30,9 +32,10 @@ var weights = map[string]map[string]int{
 	"Query":                   {"trialBalance": booksCost},
 	"Account":                 {"changes": pageCost, "events": pageCost, "holds": pageCost, "explain": explainCost},
 	"BalanceChangeConnection": {"openingBalance": seekCost, "closingBalance": seekCost},
-	"ExplanationGroup":        {"changes": pageCost},
+	"ExplanationGroup":        {"changes": groupCost},
+	"TrialBalance":            {"unfinished": explainCost},
 	"Transaction": {
-		"actorId": seekCost, "actorType": seekCost, "correlationId": seekCost, "causationId": seekCost, "trail": seekCost,
+		"actorId": seekCost, "actorType": seekCost, "correlationId": seekCost, "causationId": seekCost, "trail": trailCost,
 	},
 }
 

@@ -38,7 +38,7 @@ type backend struct {
 	last     atomic.Pointer[ledger.Meta]
 	mu       sync.Mutex
 	all      []ledger.Meta // of the commands, in their order
-	searched atomic.Int64 // look-ups other than of an account
+	searched atomic.Int64  // look-ups other than of an account
 }
 
 func (b *backend) Execute(_ context.Context, c ledger.Command) (ledger.Result, error) {

@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"maps"
+	"net/http"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/executor"
@@ -61,10 +63,25 @@ func (o *operations) CreateOperationContext(ctx context.Context, params *graphql
 		op.Doc, op.Operation, op.Variables = d.doc, operation, params.Variables
 	}
 	op.DisableIntrospection = false
+	if operation.Operation == ast.Mutation {
+		op.Headers = o.correlated(params.Headers)
+	}
 	if err := o.checkVariables(d, op); err != nil {
 		return op, gqlerror.List{err}
 	}
 	return op, nil
+}
+
+// correlated gives one correlation id to all mutations of an operation that has none. A POST has one already; operations
+// of one connection share its headers, which therefore stay as they are.
+func (o *operations) correlated(headers http.Header) http.Header {
+	if headers.Get(resolvers.HeaderCorrelationID) != "" {
+		return headers
+	}
+	own := http.Header{}
+	maps.Copy(own, headers)
+	o.resolver.Correlate(own)
+	return own
 }
 
 // checkVariables checks what depends on an operation's variables.

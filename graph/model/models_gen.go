@@ -159,10 +159,11 @@ type BalanceChange struct {
 type BalanceChangeConnection struct {
 	Edges    []*BalanceChangeEdge `json:"edges"`
 	PageInfo *PageInfo            `json:"pageInfo"`
-	// The balance right before the period, whatever the page; null before the account was created.
+	// The balance right before the period, whatever the page. Null before the account was created, and where these are the
+	// changes behind one group of an explanation, which do not lead from one balance to the other.
 	OpeningBalance *scalar.Decimal `json:"openingBalance,omitempty"`
 	// The balance at the end of the period, whatever the page; without an end, or with one in the future, the present one.
-	// Null before the account was created.
+	// Null where openingBalance is null for a group, and before the account was created.
 	ClosingBalance *scalar.Decimal `json:"closingBalance,omitempty"`
 	Bounds         BoundsFunc      `json:"-"`
 }
@@ -278,11 +279,12 @@ type ExplanationGroup struct {
 	Count    int64 `json:"count"`
 	// Negative for debits.
 	Total scalar.Decimal `json:"total"`
-	// The changes behind the total, oldest first.
+	// The changes behind the total, oldest first, and no later ones: they are those that were counted.
 	Changes *BalanceChangeConnection `json:"changes"`
 	Account *Account                 `json:"-"`
 	From    time.Time                `json:"-"`
 	To      time.Time                `json:"-"`
+	Version int64                    `json:"-"`
 }
 
 // The groups with smaller totals than those listed.
@@ -427,7 +429,9 @@ type Transaction struct {
 	CorrelationID *string `json:"correlationId,omitempty"`
 	// The id of the account event that began it, the first of the trail. Null in a subscription while the read model has not seen it yet.
 	CausationID *string `json:"causationId,omitempty"`
-	// The events of the transaction on the accounts on both its sides, in the order of their times.
+	// The events of the transaction on the accounts on both its sides, each after what caused it: those of the source, of the
+	// destination, and then what gives the amount back. Of one that is not completed, those can be missing that stand among
+	// more than 20,000 others of a busy account.
 	Trail     []*AccountEvent `json:"trail"`
 	CreatedAt time.Time       `json:"createdAt"`
 	UpdatedAt time.Time       `json:"updatedAt"`
@@ -470,15 +474,22 @@ type TransferInput struct {
 type TrialBalance struct {
 	// The moment asked for or, without one, that of the latest change; null when there is none.
 	At *time.Time `json:"at,omitempty"`
-	// By currency and account.
-	Lines  []*TrialBalanceLine  `json:"lines"`
+	// By currency and account. At most 10,000 accounts outside are listed, those with the greatest amounts; what the others of
+	// a currency come to, debits and credits netted, is the line external:(others):<currency>.
+	Lines []*TrialBalanceLine `json:"lines"`
+	// The sums of the lines.
 	Totals []*TrialBalanceTotal `json:"totals"`
+	// What transactions between accounts hold at present that are neither completed nor compensated: what is in transit, once
+	// the read model has all their events. Null for the books of a moment that was asked for.
+	Unfinished []*UnfinishedTransactions `json:"unfinished,omitempty"`
+	Present    bool                      `json:"-"`
 }
 
 // What an account of the ledger stands at, on one of its sides; the other is zero.
 type TrialBalanceLine struct {
 	Currency money.Currency `json:"currency"`
-	// accounts:USER or accounts:SYSTEM for all accounts of the type, external:<name>:<currency>, or in-transit:<currency>.
+	// accounts:USER or accounts:SYSTEM for all accounts of the type, external:<name>:<currency>, external:(others):<currency>, or
+	// in-transit:<currency>.
 	Account string         `json:"account"`
 	Debit   scalar.Decimal `json:"debit"`
 	Credit  scalar.Decimal `json:"credit"`
@@ -488,6 +499,13 @@ type TrialBalanceTotal struct {
 	Currency money.Currency `json:"currency"`
 	Debit    scalar.Decimal `json:"debit"`
 	Credit   scalar.Decimal `json:"credit"`
+}
+
+type UnfinishedTransactions struct {
+	Currency money.Currency `json:"currency"`
+	Amount   scalar.Decimal `json:"amount"`
+	// How many they are.
+	Transactions int64 `json:"transactions"`
 }
 
 // A business rule refused the command. Nothing was changed.

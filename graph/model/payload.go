@@ -24,7 +24,7 @@ type Origin struct {
 // OriginFunc gives the origin to the fields that tell of it.
 type OriginFunc func(ctx context.Context) (Origin, error)
 
-// Bounds are the balances at the ends of a period; nil before the account was created.
+// Bounds are the balances at the ends of a period; nil before the account was created, and for a group's changes.
 type Bounds struct {
 	Opening, Closing *scalar.Decimal
 }

@@ -23,7 +23,6 @@ CREATE TABLE accounts (
     currency    text,
     status      text,
     balance     text,
-    held        text,
     min_balance text,
     max_balance text,
     version     bigint  NOT NULL,
@@ -57,8 +56,6 @@ CREATE TABLE account_events (
     transaction_id   text,
     transaction_type text,
     counterparty_id  text,
-    hold_id          text,
-    refund_of        text,
     refusal_code     text,
     actor_id         text,
     actor_type       text,
@@ -71,85 +68,18 @@ CREATE TABLE account_events (
 -- The balance at a moment is one seek here, whatever the history's length.
 CREATE INDEX account_events_by_time ON account_events (account_id, at, version);
 
--- What the ledger's buckets are made of.
-CREATE INDEX account_events_by_offset ON account_events (partition, log_offset);
-
--- The origin of a transaction (correlation, causation, actor, moment) is that of its first event.
 CREATE TABLE transactions (
-    id             {key}   PRIMARY KEY,
-    type           text    NOT NULL,
-    status         text    NOT NULL,
-    amount         text    NOT NULL,
-    currency       text    NOT NULL,
-    from_id        text,
-    to_id          text,
-    reason         text,
-    hold_id        text,
-    refund_of      text,
-    failure_code   text,
-    updated_at     bigint  NOT NULL,
-    version        integer NOT NULL,
-    created_at     bigint  NOT NULL,
-    correlation_id {key},
-    causation_id   text,
-    actor_id       text,
-    actor_type     text,
-    partition      integer NOT NULL
-);
-
-CREATE INDEX transactions_not_completed ON transactions (status, id) WHERE status <> 'COMPLETED';
-CREATE INDEX transactions_by_correlation ON transactions (correlation_id, id);
-
--- One row per hold. placed is the account's version when it was placed, version that after the hold's last event.
-CREATE TABLE holds (
-    id              {key}   PRIMARY KEY,
-    account_id      {key}   NOT NULL,
-    counterparty_id text,
-    currency        text    NOT NULL,
-    amount          text    NOT NULL,
-    captured        text    NOT NULL,
-    released        text    NOT NULL,
-    status          text    NOT NULL,
-    reason          text,
-    expires_at      bigint  NOT NULL,
-    created_at      bigint  NOT NULL,
-    updated_at      bigint  NOT NULL,
-    placed          bigint  NOT NULL,
-    version         bigint  NOT NULL,
-    partition       integer NOT NULL
-);
-
-CREATE INDEX holds_by_account ON holds (account_id, placed);
-CREATE INDEX holds_active ON holds (account_id, placed) WHERE status = 'ACTIVE';
-
--- Double entry: a change of balance is posted to the account and, with the other sign, to the world outside or to what
--- is in transit between two accounts. What customers have is owed to them: money in is a credit.
-CREATE VIEW postings AS
-SELECT account_id AS account, currency, change_type AS side, amount,
-       CASE change_type WHEN 'CREDIT' THEN amount ELSE '-' || amount END AS signed_amount,
-       transaction_id, at, partition, log_offset, account_id AS event_account_id, version AS event_version
-FROM account_events
-WHERE event_type = 'BalanceChanged'
-UNION ALL
-SELECT CASE WHEN substr(counterparty_id, 1, 9) = 'external:' THEN counterparty_id
-            WHEN transaction_id IS NULL THEN 'external:unknown:' || currency
-            ELSE 'in-transit:' || currency END,
-       currency, CASE change_type WHEN 'CREDIT' THEN 'DEBIT' ELSE 'CREDIT' END, amount,
-       CASE change_type WHEN 'CREDIT' THEN '-' || amount ELSE amount END,
-       transaction_id, at, partition, log_offset, account_id, version
-FROM account_events
-WHERE event_type = 'BalanceChanged';
-
--- What the postings of a bucket of events (8192 offsets of a partition) sum up to, by currency and account of the
--- ledger: accounts:USER, accounts:SYSTEM, external:<name>:<currency>, in-transit:<currency>. last_at is the moment of
--- the last of them.
-CREATE TABLE ledger (
-    partition integer NOT NULL,
-    bucket    bigint  NOT NULL,
-    currency  {key}   NOT NULL,
-    account   {key}   NOT NULL,
-    debit     text    NOT NULL,
-    credit    text    NOT NULL,
-    last_at   bigint  NOT NULL,
-    PRIMARY KEY (partition, bucket, currency, account)
+    id           {key}   PRIMARY KEY,
+    type         text    NOT NULL,
+    status       text    NOT NULL,
+    amount       text    NOT NULL,
+    currency     text    NOT NULL,
+    from_id      text,
+    to_id        text,
+    reason       text,
+    failure_code text,
+    created_at   bigint  NOT NULL,
+    updated_at   bigint  NOT NULL,
+    version      integer NOT NULL,
+    partition    integer NOT NULL
 );
