@@ -93,7 +93,7 @@ func TestTrialBalanceEqualsAllPostingsAtAnyMoment(t *testing.T) {
 		}
 		l.mustBalance(m, l.now)
 		l.mustBalance(m, start.Add(-time.Second))
-		for range 20 {
+		for range 8 {
 			l.mustBalance(m, start.Add(time.Duration(random.Int64N(int64(l.now.Sub(start))))))
 		}
 		unfinished, err := m.Unfinished(context.Background())
