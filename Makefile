@@ -7,7 +7,7 @@ help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 run: build ## Build and start Daybook, everything embedded, on ./data
-	bin/daybook serve --data-dir data
+	bin/daybook serve
 
 test: ## Run every test; gets and starts Kafka, PostgreSQL and Chromium by itself
 	scripts/test

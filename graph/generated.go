@@ -2110,7 +2110,7 @@ func newExecutionContext(
 var sources = []*ast.Source{
 	{Name: "../schema.graphqls", Input: `"""
 An exact decimal amount as a string at the currency's scale, for example "12.50". Never a float.
-Input takes digits with an optional fraction; no sign, no exponent, at most 14 digits before the point.
+Input takes digits with an optional fraction; no exponent, at most 14 digits before the point, and a minus in limits only.
 """
 scalar Decimal
 
@@ -2257,7 +2257,7 @@ type UserError {
 type Limits {
   "The balance never falls below. Zero unless set otherwise."
   minBalance: Decimal!
-  "The balance never rises above. Null means the greatest representable balance."
+  "The balance never rises above. Null means 10^18 whole units, more than which no account holds."
   maxBalance: Decimal
 }
 
@@ -2287,7 +2287,10 @@ type Account {
   events(first: Int = 20, after: String): AccountEventConnection!
   "The holds on this account, the newest first."
   holds(status: HoldStatus, first: Int = 20, after: String): HoldConnection!
-  "Why the balance differs between two moments: the changes with from <= timestamp < to, by kind and counterparty."
+  """
+  Why the balance differs between two moments: the changes with from <= timestamp < to, by kind and counterparty. A ` + "`" + `to` + "`" + ` in
+  the future stands for now.
+  """
   explain(from: DateTime!, to: DateTime!): Explanation!
 }
 
@@ -2599,6 +2602,7 @@ input TopUpInput {
   currency: Currency!
   "The name of the outside source, for example a card processor. 1 to 64 of A-Z a-z 0-9 _ -."
   external: String = "default"
+  "At most 256 characters, here and everywhere."
   reason: String
   "As everywhere, it belongs to the account: the same key on another account is another command."
   idempotencyKey: String!
@@ -2842,11 +2846,11 @@ type Query {
   account(id: ID!, atLeastVersion: Int): Account
   "Accounts in the order of their ids. ` + "`" + `first` + "`" + ` is 1 to 100."
   accounts(first: Int = 20, after: String, filter: AccountFilter): AccountConnection!
-  "The transaction, or null when there is none."
+  "The transaction, or null when there is none, or when the read model has not seen it yet: it follows within milliseconds."
   transaction(id: ID!): Transaction
   "Transactions, the newest first. ` + "`" + `first` + "`" + ` is 1 to 100."
   transactions(first: Int = 20, after: String, filter: TransactionFilter): TransactionConnection!
-  "The hold, or null when there is none."
+  "The hold, or null when there is none, or when the read model has not seen it yet: it follows within milliseconds."
   hold(id: ID!): Hold
   "The books at a moment, inclusive; now when it is left out. A moment in the future is refused."
   trialBalance(at: DateTime): TrialBalance!

@@ -190,7 +190,7 @@ func TestRefusalsCarryCodeFieldAndWhatToDo(t *testing.T) {
 		{"withdraw", `accountId: "ann", amount: "1.00", currency: "EUR", idempotencyKey: "fund"`, domain.IdempotencyConflict, "idempotencyKey", ""},
 		{"pay", from + `"ann"` + eur, domain.SameAccount, "toAccountId", ""},
 		{"pay", from + `"gone"` + eur, domain.AccountClosed, "toAccountId", ""},
-		{"pay", from + `"usd"` + eur, domain.CurrencyMismatch, "currency", ""},
+		{"pay", from + `"usd"` + eur, domain.CurrencyMismatch, "toAccountId", "the account on the other side is not kept in EUR; choose one that is"},
 		{"refund", `paymentId: "` + nobody + `", idempotencyKey: "x"`, domain.TransactionNotFound, "paymentId", "no payment has this id; check it"},
 		{"refund", `paymentId: "` + topUp + `", idempotencyKey: "x"`, domain.NotRefundable, "paymentId", "the transaction is a TOPUP; only a payment can be refunded"},
 		{"refund", `paymentId: "` + payment + `", amount: "10.01", idempotencyKey: "x"`, domain.RefundExceedsPayment, "amount", "10.00 EUR of the payment can still be refunded; choose at most that"},

@@ -20,7 +20,8 @@ func verifyCommand() *cli.Command {
 		Usage: "compare the read model with the log, account by account",
 		Description: "Folds the log anew and compares it with every row of the read model, and checks what the log itself\n" +
 			"promises: versions without gap, balances that follow from one another, money that sums to zero.\n" +
-			"It changes neither. Exit code 0 when there are no differences. A running node on Kafka can be verified from another data directory.\n\n" +
+			"It changes neither. Exit code 0 when there are no differences. An embedded node must be stopped first; a running node on\n" +
+			"Kafka can be verified from another data directory.\n\n" +
 			"Example:\n" +
 			"  daybook verify --data-dir /tmp/verify --kafka-brokers localhost:9092 --database-url postgres://daybook@localhost/daybook",
 		Flags:  storageFlags(),

@@ -137,7 +137,7 @@ func DecidePayee(s State, c money.Currency) error { return takes(s, c, Credit) }
 func affords(s State, amount decimal.Decimal) error {
 	if s.Available().Sub(amount).LessThan(s.Limits.Min) {
 		return domain.Refuse(domain.InsufficientBalance, "amount",
-			"the account's available balance is too low for this amount; top it up or choose a smaller amount")
+			"the account's available balance, which is what is not held, is too low for this amount; top it up or choose a smaller amount")
 	}
 	return nil
 }

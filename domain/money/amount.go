@@ -146,6 +146,9 @@ func parse(s string, c Currency, signed bool) (decimal.Decimal, error) {
 	}
 	whole, fraction, point := split(digits)
 	if len(whole) == 0 || (point && len(fraction) == 0) || !onlyDigits(whole) || !onlyDigits(fraction) {
+		if signed {
+			return decimal.Zero, invalid("a limit must be digits with an optional fraction, and a minus before them where it is below zero, for example -12.50, without exponent")
+		}
 		return decimal.Zero, invalid("the amount must be digits with an optional fraction, for example 12.50, without sign or exponent")
 	}
 	if len(whole) > MaxIntegerDigits {

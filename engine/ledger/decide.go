@@ -176,6 +176,22 @@ func (d *Decider) account(id string) (account.State, error) {
 	return s, nil
 }
 
+// otherSide tells a refusal about the account on the other side as one about the input field that leads there: what
+// helps there does not help here.
+func otherSide(err error, field string, m account.Movement) error {
+	var r *domain.Refusal
+	if !errors.As(err, &r) {
+		return err
+	}
+	switch {
+	case r.Code == domain.CurrencyMismatch:
+		return domain.Refuse(r.Code, field, "the account on the other side is not kept in %s; choose one that is", m.Currency)
+	case r.Code == domain.AccountClosed && m.TransactionType == account.Refund:
+		return domain.Refuse(r.Code, field, "the payer's account is closed, so that this cannot be refunded; give the money back another way, for example by a transfer")
+	}
+	return at(err, field)
+}
+
 // at names the input field that a refusal about an account means here.
 func at(err error, field string) error {
 	var r *domain.Refusal

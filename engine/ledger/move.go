@@ -64,7 +64,7 @@ func (p *proposal) authorize(c *AuthorizeHold) error {
 		return err
 	}
 	if err := p.payee(c); err != nil {
-		return at(err, "toAccountId")
+		return otherSide(err, "toAccountId", account.Movement{Currency: c.Currency})
 	}
 	p.record(placed)
 	p.holds(account.Hold{})
@@ -135,7 +135,7 @@ func (p *proposal) credit(m account.Movement, field string) error {
 				"the other account lives in another partition, so this cannot be part of an atomic batch; send it by itself")
 		}
 		if p.request.Against != nil {
-			return at(p.request.Against, field)
+			return otherSide(p.request.Against, field, m)
 		}
 		p.moved(m, p.target.ID, to, transaction.Pending)
 		return nil
@@ -148,7 +148,7 @@ func (p *proposal) credit(m account.Movement, field string) error {
 	there.CounterpartyID = p.target.ID
 	credit, err := account.DecideCredit(destination, there)
 	if err != nil {
-		return at(err, field)
+		return otherSide(err, field, m)
 	}
 	p.events = append(p.events, d.envelope(destination, credit, p.request.Command.Common(), p.request.CommandID))
 	p.moved(m, p.target.ID, to, transaction.Completed)

@@ -35,7 +35,8 @@ type Account struct {
 	Events *AccountEventConnection `json:"events"`
 	// The holds on this account, the newest first.
 	Holds *HoldConnection `json:"holds"`
-	// Why the balance differs between two moments: the changes with from <= timestamp < to, by kind and counterparty.
+	// Why the balance differs between two moments: the changes with from <= timestamp < to, by kind and counterparty. A `to` in
+	// the future stands for now.
 	Explain *Explanation `json:"explain"`
 }
 
@@ -331,7 +332,7 @@ type HoldEdge struct {
 type Limits struct {
 	// The balance never falls below. Zero unless set otherwise.
 	MinBalance scalar.Decimal `json:"minBalance"`
-	// The balance never rises above. Null means the greatest representable balance.
+	// The balance never rises above. Null means 10^18 whole units, more than which no account holds.
 	MaxBalance *scalar.Decimal `json:"maxBalance,omitempty"`
 }
 
@@ -397,7 +398,8 @@ type TopUpInput struct {
 	Currency  money.Currency `json:"currency"`
 	// The name of the outside source, for example a card processor. 1 to 64 of A-Z a-z 0-9 _ -.
 	External *string `json:"external,omitempty"`
-	Reason   *string `json:"reason,omitempty"`
+	// At most 256 characters, here and everywhere.
+	Reason *string `json:"reason,omitempty"`
 	// As everywhere, it belongs to the account: the same key on another account is another command.
 	IdempotencyKey string `json:"idempotencyKey"`
 	// Refuse unless the account has this version.

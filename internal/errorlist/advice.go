@@ -32,7 +32,7 @@ var advices = map[string]advice{
 	"ACCOUNT_NOT_EMPTY":      rule("Once the balance is zero and no hold is active.", "status"),
 	"INSUFFICIENT_BALANCE":   rule("Once more money is available.", "amount"),
 	"BALANCE_LIMIT_EXCEEDED": rule("Once the balance or the limit allows it.", "amount", "limits", "limits.minBalance", "limits.maxBalance"),
-	"CURRENCY_MISMATCH":      rule(corrected, "currency"),
+	"CURRENCY_MISMATCH":      rule(corrected, "currency", "toAccountId"),
 	"INVALID_AMOUNT":         rule(corrected, "amount", "limits.minBalance", "limits.maxBalance"),
 	"SAME_ACCOUNT":           rule(corrected, "toAccountId"),
 	"VERSION_CONFLICT":       rule("Not as it is. Read the account, and decide with the version it has now.", "expectedVersion"),
