@@ -276,7 +276,7 @@ func TestACraftedCursorIsBadInput(t *testing.T) {
 		}
 	}
 	cursor := base64.RawURLEncoding.EncodeToString([]byte("hold:123e4567-e89b-42d3-a456-426614174000"))
-	out := a.ask(fmt.Sprintf(`{ account(id: "ann") { holds(after: %q) { edges { cursor } } } }`, cursor))
+	out := a.ask(fmt.Sprintf(`{ account(id: "ann", atLeastVersion: 1) { holds(after: %q) { edges { cursor } } } }`, cursor))
 	if out.code() != "BAD_USER_INPUT" || fmt.Sprint(out.Errors[0].Extensions.Field) != "[after]" {
 		t.Errorf("a hold that is not the account's: got %+v", out)
 	}
