@@ -263,7 +263,7 @@ func TestAHoldExpiresHoweverBusyItsPartitionIs(t *testing.T) {
 		})
 	}
 	short := hold(payer, busy, "10.00", "h")
-	short.ExpiresAt = time.Now().Add(500 * time.Millisecond).UTC().Truncate(time.Millisecond)
+	short.ExpiresAt = time.Now().Add(3 * time.Second).UTC().Truncate(time.Millisecond)
 	n.must(short)
 	testenv.Eventually(t, func() error {
 		state, err := n.engine.Account(payer)
