@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"daybook/eventstore"
@@ -10,6 +11,38 @@ import (
 
 // confirmTimeout bounds how long an owner looks for what others may have written.
 const confirmTimeout = 10 * time.Second
+
+// watchInterval is how often an owner that writes nothing is held against the log.
+const watchInterval = time.Second
+
+// watch raises a doubt when the log goes beyond what the owner has written or seen, and the owner does not move: it may
+// have been replaced, and is to hear of it even if nobody asks it for anything. Else holds that its successor placed
+// would not expire, and its subscribers hear of nothing.
+func (e *Engine) watch(ctx context.Context, partition int32, seen *atomic.Int64, doubt chan<- struct{}) {
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	last := int64(-1) // Where the owner was when the log was beyond it.
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		now := seen.Load()
+		end, err := e.log.EndOffset(eventstore.AccountEvents, partition)
+		switch {
+		case err != nil || end <= now:
+			last = -1
+		case now != last:
+			last = now
+		default:
+			select {
+			case doubt <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
 
 // stale tells whether the brokers may have forgotten the fence. A wall clock that was set is no measure of its age.
 func (o *owner) stale(now time.Time) bool { return now.Round(0).Sub(o.renewed).Abs() > fenceTrust }
@@ -71,5 +104,6 @@ func (o *owner) confirm() error {
 	}
 	// What lies in between are this owner's own renewed lines.
 	o.position.Next = next
+	o.seen.Store(next)
 	return o.engine.store.NewBatch(o.partition.id).Commit(o.position)
 }

@@ -42,6 +42,9 @@ type owner struct {
 	renewed   time.Time
 	// lineAhead tells that a line was renewed that the position may not have passed.
 	lineAhead bool
+	// seen is position.Next, for the watch; doubt tells the owner that the log may have come further by another hand.
+	seen  *atomic.Int64
+	doubt <-chan struct{}
 
 	// carry holds requests that the takeover found undecided; they come before the queue.
 	carry []*request
@@ -106,6 +109,10 @@ func (o *owner) run(ctx context.Context) error {
 			err = o.write(nil, &s)
 		case <-sweep.C:
 			err = o.findDue()
+		case <-o.doubt:
+			if len(o.inFlight) == 0 {
+				err = o.confirm()
+			}
 		case <-renewal.C:
 			err = o.renew(ctx)
 		case <-ctx.Done():
@@ -304,6 +311,7 @@ func (o *owner) store(b *batch, first int64) error {
 		b.events[i].Offset = first + int64(i)
 	}
 	o.position.Next = first + int64(len(b.events))
+	o.seen.Store(o.position.Next)
 	o.position.Progress = *b.events[0].Progress
 	stored := o.position
 	stored.LastTime = b.lastTime

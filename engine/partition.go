@@ -226,6 +226,9 @@ func (p *partition) newOwner(ctx context.Context) (*owner, func(), error) {
 	var wg sync.WaitGroup
 	wg.Go(func() { coordinator.run(work) })
 	wg.Go(func() { e.readSteps(work, p.id, p.position.Progress.Commands, steps) })
+	seen, doubt := &atomic.Int64{}, make(chan struct{}, 1)
+	seen.Store(p.position.Next)
+	wg.Go(func() { e.watch(work, p.id, seen, doubt) })
 	spec := newSpeculation(e.store, p.id)
 	o := &owner{
 		engine: e, partition: p, writer: writer, spec: spec, position: p.position,
@@ -233,7 +236,7 @@ func (p *partition) newOwner(ctx context.Context) (*owner, func(), error) {
 			Books: spec, NewID: e.cfg.NewID,
 			Here: func(id string) bool { return e.partitionOf(id) == p.id },
 		},
-		renewed: p.ruled, carry: p.carry, steps: steps, acks: make(chan ack, maxBatchesInFlight+1),
+		seen: seen, doubt: doubt, renewed: p.ruled, carry: p.carry, steps: steps, acks: make(chan ack, maxBatchesInFlight+1),
 		commandsDone: p.position.Progress.Commands, coordinated: &coordinator.position,
 		publish: func(events []eventstore.Recorded) {
 			coordinator.offer(events)

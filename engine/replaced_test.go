@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -28,6 +29,23 @@ func TestAnOwnerThatWasReplacedRefusesNothingOnWhatItStillKnows(t *testing.T) {
 			t.Fatalf("the deposed owner answered %v", err)
 		}
 		soundLog(t, brokers)
+	})
+}
+
+func TestAnOwnerThatWasReplacedHearsOfItThoughNobodyAsksIt(t *testing.T) {
+	testenv.EachLog(t, func(t *testing.T, brokers []string) {
+		id := inPartition(0, "account")
+		deposed := startNode(t, brokers, t.TempDir(), []int32{0})
+		deposed.create(id)
+		successor := startNode(t, brokers, t.TempDir(), []int32{0})
+		successor.topUp(id, "10.00", "k")
+		successor.stop()
+		testenv.Eventually(t, func() error {
+			if state, err := deposed.engine.Account(id); err != nil || state.Version != 2 {
+				return fmt.Errorf("the deposed node knows version %d, %v", state.Version, err)
+			}
+			return nil
+		})
 	})
 }
 
