@@ -70,11 +70,8 @@ func existing(s account.State) account.State {
 }
 
 func (m *ReadModel) account(ctx context.Context, id string) (account.State, error) {
-	var row accountRow
-	switch err := m.db.read.NewSelect().Model(&row).Where("id = ?", id).Scan(ctx); {
-	case errors.Is(err, sql.ErrNoRows):
-		return account.State{}, nil
-	case err != nil:
+	row, found, err := byID[accountRow](ctx, m.db.read, id)
+	if err != nil || !found {
 		return account.State{}, err
 	}
 	return row.state()
@@ -127,11 +124,8 @@ func (m *ReadModel) Accounts(ctx context.Context, q AccountsQuery) (AccountsPage
 // Transaction returns the transaction, or the zero State when there is none.
 func (m *ReadModel) Transaction(ctx context.Context, id string) (s transaction.State, err error) {
 	err = m.query(ctx, func(ctx context.Context) error {
-		var row transactionRow
-		switch err := m.db.read.NewSelect().Model(&row).Where("id = ?", id).Scan(ctx); {
-		case errors.Is(err, sql.ErrNoRows):
-			return nil
-		case err != nil:
+		row, found, err := byID[transactionRow](ctx, m.db.read, id)
+		if err != nil || !found {
 			return err
 		}
 		s, err = row.state()
@@ -217,4 +211,13 @@ func (m *ReadModel) query(ctx context.Context, read func(ctx context.Context) er
 	bounded, cancel := context.WithTimeout(ctx, m.cfg.ReadWait)
 	defer cancel()
 	return m.readError(ctx, read(bounded))
+}
+
+// byID reads the row of an id; not found when there is none.
+func byID[R any](ctx context.Context, db *bun.DB, id string) (row R, found bool, err error) {
+	err = db.NewSelect().Model(&row).Where("id = ?", id).Scan(ctx)
+	if errors.Is(err, sql.ErrNoRows) {
+		return row, false, nil
+	}
+	return row, err == nil, err
 }

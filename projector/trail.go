@@ -71,11 +71,8 @@ func eventRecords(rows []eventRow) ([]EventRecord, error) {
 // Hold returns the hold, or the zero Hold when there is none.
 func (m *ReadModel) Hold(ctx context.Context, id string) (h account.Hold, err error) {
 	err = m.query(ctx, func(ctx context.Context) error {
-		var row holdRow
-		switch err := m.db.read.NewSelect().Model(&row).Where("id = ?", id).Scan(ctx); {
-		case errors.Is(err, sql.ErrNoRows):
-			return nil
-		case err != nil:
+		row, found, err := byID[holdRow](ctx, m.db.read, id)
+		if err != nil || !found {
 			return err
 		}
 		s, err := row.state()
@@ -127,11 +124,8 @@ func (m *ReadModel) Holds(ctx context.Context, q HoldsQuery) (page HoldsPage, er
 // TransactionRecord returns the transaction and where it came from, or the zero record when there is none.
 func (m *ReadModel) TransactionRecord(ctx context.Context, id string) (t TransactionRecord, err error) {
 	err = m.query(ctx, func(ctx context.Context) error {
-		var row transactionRow
-		switch err := m.db.read.NewSelect().Model(&row).Where("id = ?", id).Scan(ctx); {
-		case errors.Is(err, sql.ErrNoRows):
-			return nil
-		case err != nil:
+		row, found, err := byID[transactionRow](ctx, m.db.read, id)
+		if err != nil || !found {
 			return err
 		}
 		t, err = row.record()
