@@ -34,6 +34,9 @@ const (
 	// openPatience bounds how long Open may take, waiting for another node's migrations included.
 	openPatience = time.Minute
 	pingPatience = 2 * time.Second
+	// busyTries and busyPause bound the waiting for another one that is opening the same file.
+	busyTries = 100
+	busyPause = 50 * time.Millisecond
 )
 
 // ReadModel is the SQL read model. Its methods may be called from any goroutine.
@@ -56,6 +59,24 @@ func Open(ctx context.Context, cfg Config) (*ReadModel, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, openPatience)
 	defer cancel()
+	for tries := busyTries; ; tries-- {
+		m, err := openOnce(ctx, cfg)
+		if err == nil || tries == 0 || !isBusy(err) {
+			return m, err
+		}
+		select {
+		case <-time.After(busyPause):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// isBusy tells whether SQLite refused because another one was just opening the file: turning its write-ahead log on is
+// the one thing for which it does not wait.
+func isBusy(err error) bool { return strings.Contains(err.Error(), "SQLITE_BUSY") }
+
+func openOnce(ctx context.Context, cfg Config) (*ReadModel, error) {
 	db, err := openDatabase(ctx, cfg.URL)
 	if err != nil {
 		return nil, err
