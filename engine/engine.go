@@ -202,7 +202,7 @@ func (e *Engine) Account(id string) (account.State, error) {
 // follow follows the other side of a movement, and is to be begun before the command is submitted: what is recorded from
 // then on is heard of, and nothing has to be looked up. It is nil for what has no other side in another partition.
 func (e *Engine) follow(r *request, other string) *following {
-	if other == "" || e.partitionOf(other) == e.partitionOf(r.Command.Address()) {
+	if !e.crosses(r.Command, other) {
 		return nil
 	}
 	news, end := e.waiters.register(r.SubjectID)

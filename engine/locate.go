@@ -68,11 +68,16 @@ func (l *locator) find(c ledger.Command) error {
 	return err
 }
 
+// crosses tells whether a command leads to an account in another partition; other is empty when it leads to none.
+func (e *Engine) crosses(c ledger.Command, other string) bool {
+	return other != "" && e.partitionOf(other) != e.partitionOf(c.Address())
+}
+
 // against is what stands for good against a credit on the other side of the command that was just located, where that
 // side lives in another partition. What cannot be told here is settled by the account's owner.
 func (l *locator) against(ctx context.Context, c ledger.Command) error {
 	e := l.engine
-	if l.other == "" || e.partitionOf(l.other) == e.partitionOf(c.Address()) {
+	if !e.crosses(c, l.other) {
 		return nil
 	}
 	state, err := e.Account(l.other)
@@ -126,27 +131,23 @@ func (e *Engine) catchUp(ctx context.Context, p int32) error {
 }
 
 func (e *Engine) receipt(paymentID string) (account.Receipt, error) {
-	for p := range e.cfg.Partitions {
-		r, err := e.store.Receipt(p, paymentID)
-		if err != nil {
-			return r, publicError(err)
-		}
-		if r.Exists() {
-			return r, nil
-		}
-	}
-	return account.Receipt{}, account.PaymentNotFound()
+	return anywhere(e, func(p int32) (account.Receipt, error) { return e.store.Receipt(p, paymentID) }, account.PaymentNotFound)
 }
 
 func (e *Engine) hold(id string) (account.Hold, error) {
+	return anywhere(e, func(p int32) (account.Hold, error) { return e.store.Hold(p, id) }, account.HoldNotFound)
+}
+
+// anywhere looks in this node's copies of all partitions.
+func anywhere[T interface{ Exists() bool }](e *Engine, look func(partition int32) (T, error), notFound func() error) (none T, _ error) {
 	for p := range e.cfg.Partitions {
-		h, err := e.store.Hold(p, id)
+		found, err := look(p)
 		if err != nil {
-			return h, publicError(err)
+			return none, publicError(err)
 		}
-		if h.Exists() {
-			return h, nil
+		if found.Exists() {
+			return found, nil
 		}
 	}
-	return account.Hold{}, account.HoldNotFound()
+	return none, notFound()
 }
