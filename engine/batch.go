@@ -47,10 +47,10 @@ func newBatch(number uint64, stored *store.Batch) *batch {
 	return &batch{number: number, stored: stored, touched: map[string]*cachedAccount{}}
 }
 
-// refuses tells whether a request of the batch was refused.
-func (b *batch) refuses() bool {
+// refuses tells whether a request of the batch is to be answered that it was refused.
+func (b *batch) refuses(final func(*request) bool) bool {
 	for _, r := range b.requests {
-		if r.err != nil {
+		if r.err != nil && final(r) {
 			return true
 		}
 	}

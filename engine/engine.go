@@ -18,7 +18,7 @@ import (
 	"daybook/eventstore"
 )
 
-// Config is what an engine works with. All but Admit, Publish and the limits is required.
+// Config is what an engine works with. All but Admit, Publish, NodeID and the limits is required.
 type Config struct {
 	// Partitions is the number of partitions of the account topics.
 	Partitions int32
@@ -26,6 +26,9 @@ type Config struct {
 	Clock  func() time.Time
 	NewID  func() string
 	Logger *slog.Logger
+	// NodeID names this node among all of the cluster, which it sends commands on accounts that others own to. Without it,
+	// such commands are refused.
+	NodeID string
 	// Publish receives every account event of every partition, in the order of its partition, once it is recorded
 	// and folded. It must not block or keep the slice's order from changing hands.
 	Publish func(partition int32, events []eventstore.Recorded)
@@ -62,6 +65,8 @@ type Engine struct {
 	store      *store.Store
 	partitions []*partition
 	waiters    waiters
+	// forwarder is nil in a node that has no other beside it.
+	forwarder *forwarder
 }
 
 // New makes an engine; Run starts it.
@@ -85,6 +90,9 @@ func New(cfg Config, log Log, s *store.Store) *Engine {
 	for id := range cfg.Partitions {
 		e.partitions[id] = &partition{engine: e, id: id, queue: make(chan *request, cfg.QueueLength), handed: make(chan stepBatch, handoverBuffer)}
 	}
+	if cfg.NodeID != "" {
+		e.forwarder = newForwarder(e)
+	}
 	return e
 }
 
@@ -94,6 +102,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer cancel()
 	var wg sync.WaitGroup
 	errs := make([]error, len(e.partitions))
+	if e.forwarder != nil {
+		wg.Go(func() { e.forwarder.run(ctx) })
+	}
 	for i, p := range e.partitions {
 		wg.Go(func() {
 			if errs[i] = p.run(ctx); errs[i] != nil {
@@ -182,7 +193,7 @@ func (p patience) await(r *request) error {
 		return nil
 	default:
 		r.leave()
-		return domain.Refuse(domain.OutcomeUnknown, "", "it is not known whether this was done; send it again with the same idempotency key")
+		return outcomeUnknown()
 	}
 }
 

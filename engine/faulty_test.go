@@ -39,6 +39,7 @@ type faultyLog struct {
 	onRule func(partition int32) fault
 	onRead func(topic string, partition int32, offset int64) error
 	onSend func(topic string, partition int32) fault
+	onEnd  func(topic string, partition int32)
 	// small makes every chunk end with its first marker.
 	small atomic.Bool
 
@@ -88,6 +89,13 @@ func (f *faultyLog) OpenReader(topic string, partition int32) (eventstore.Reader
 		return nil, err
 	}
 	return &faultyReader{Reader: r, log: f, topic: topic, partition: partition}, nil
+}
+
+func (f *faultyLog) EndOffset(topic string, partition int32) (int64, error) {
+	if f.onEnd != nil {
+		f.onEnd(topic, partition)
+	}
+	return f.Log.EndOffset(topic, partition)
 }
 
 func (f *faultyLog) OpenAppender(topic string, partition int32) eventstore.Appender {

@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"daybook/domain"
 	"daybook/engine/ledger"
 	"daybook/engine/store"
 	"daybook/eventstore"
@@ -56,6 +55,17 @@ type owner struct {
 	number   uint64
 	// due are the holds whose time is over, to be released next.
 	due []string
+	// parcels is, by sender, the number of the last parcel taken.
+	parcels map[string]int64
+	// refused, asking and ordering are refused requests on their way to be decided again: those for which the end of the
+	// command topic is to be asked, is being asked, and is known. They are waiting in all.
+	refused, asking []*request
+	ordering        []asked
+	waiting         int
+	// held are the requests that were refused once, by the leading ones, under each of their keys.
+	held  map[store.OutcomeKey][]*request
+	ends  chan asked
+	spawn func(func())
 	// decider decides on the speculation at the time of the batch being decided.
 	decider ledger.Decider
 	// commandsDone is the next offset of the command topic after all that was decided.
@@ -87,6 +97,7 @@ func (o *owner) run(ctx context.Context) error {
 	sweep := time.NewTicker(expirySweep)
 	defer sweep.Stop()
 	for {
+		o.promote()
 		if (len(o.carry) > 0 || o.rest != nil || len(o.due) > 0) && len(o.inFlight) < maxBatchesInFlight {
 			if err := o.write(nil, nil); err != nil {
 				return err
@@ -107,6 +118,8 @@ func (o *owner) run(ctx context.Context) error {
 			err = o.write(nil, &s)
 		case s := <-handed:
 			err = o.write(nil, &s)
+		case a := <-o.ends:
+			o.hearEnd(a)
 		case <-sweep.C:
 			err = o.findDue()
 		case <-o.doubt:
@@ -232,22 +245,31 @@ func (o *owner) takeSteps(b *batch, s *stepBatch) error {
 			}
 			return nil
 		}
-		c := next.command
-		events, err := o.decider.Step(c)
-		if err == nil && len(events) > 0 {
-			err = o.record(b, events)
-		}
-		if failed := (ledger.BooksError{}); errors.As(err, &failed) {
+		if err := o.takeStep(b, &next); err != nil {
 			return err
-		}
-		if err != nil {
-			o.engine.cfg.Logger.Error("a command cannot be recorded and is passed over", "command", c.ID, "error", err)
 		}
 	}
 	if s.recorded != nil {
 		b.handed = append(b.handed, s.recorded)
 	} else {
 		o.commandsDone = s.next
+	}
+	return nil
+}
+
+func (o *owner) takeStep(b *batch, s *step) error {
+	if s.parcel != nil {
+		return o.takeParcel(b, s.parcel, s.part)
+	}
+	events, err := o.decider.Step(s.command)
+	if err == nil && len(events) > 0 {
+		err = o.record(b, events)
+	}
+	if failed := (ledger.BooksError{}); errors.As(err, &failed) {
+		return err
+	}
+	if err != nil {
+		o.engine.cfg.Logger.Error("a command cannot be recorded and is passed over", "command", s.command.ID, "error", err)
 	}
 	return nil
 }
@@ -287,7 +309,7 @@ func (o *owner) settleEmpty() error {
 		if len(b.messages) > 0 {
 			return nil // Its answer settles those before it.
 		}
-		refused = refused || b.refuses()
+		refused = refused || b.refuses(o.engine.final)
 	}
 	if refused {
 		if err := o.confirm(); err != nil {
@@ -328,7 +350,16 @@ func (o *owner) finish(b *batch) {
 		o.publish(b.events)
 	}
 	for _, r := range b.requests {
-		r.answer()
+		if !r.leads() {
+			continue
+		}
+		if !o.engine.final(r) {
+			o.again(r)
+			continue
+		}
+		for _, member := range whole(r) {
+			member.answer()
+		}
 	}
 	for _, recorded := range b.handed {
 		close(recorded)
@@ -350,13 +381,4 @@ func (o *owner) drain() error {
 		}
 	}
 	return nil
-}
-
-// abandonAll answers the given requests, and the atomic groups that they lead, that nothing was done.
-func abandonAll(requests []*request, why string) {
-	for _, leading := range requests {
-		for _, r := range whole(leading) {
-			r.refuse(domain.Refuse(domain.Unavailable, "", "this command did nothing: %s; try again", why))
-		}
-	}
 }

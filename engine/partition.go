@@ -38,6 +38,7 @@ type partition struct {
 	owned atomic.Bool
 
 	mu       sync.Mutex
+	arrivals int64
 	assigned bool
 	stopped  bool
 	turn     context.CancelFunc // ends the present turn as follower or owner
@@ -156,7 +157,7 @@ func (p *partition) standBy(ctx context.Context) error {
 	if len(p.pending) > 0 {
 		p.settleFenced()
 	}
-	p.refuseQueue("another node owns this account")
+	p.passOnAll()
 	return p.follow(ctx)
 }
 
@@ -175,7 +176,7 @@ func (p *partition) follow(ctx context.Context) error {
 		}
 		p.works()
 		p.progressed = true
-		p.refuseQueue("another node owns this account")
+		p.passOnAll()
 	}
 	return nil
 }
@@ -230,6 +231,7 @@ func (p *partition) newOwner(ctx context.Context) (*owner, func(), error) {
 	seen.Store(p.position.Next)
 	wg.Go(func() { e.watch(work, p.id, seen, doubt) })
 	spec := newSpeculation(e.store, p.id)
+	p.learn(p.marker)
 	o := &owner{
 		engine: e, partition: p, writer: writer, spec: spec, position: p.position,
 		decider: ledger.Decider{
@@ -237,7 +239,7 @@ func (p *partition) newOwner(ctx context.Context) (*owner, func(), error) {
 			Here: func(id string) bool { return e.partitionOf(id) == p.id },
 		},
 		seen: seen, doubt: doubt, renewed: p.ruled, carry: p.carry, steps: steps, acks: make(chan ack, maxBatchesInFlight+1),
-		commandsDone: p.position.Progress.Commands, coordinated: &coordinator.position,
+		commandsDone: p.position.Progress.Commands, parcels: map[string]int64{}, held: map[store.OutcomeKey][]*request{}, ends: make(chan asked, 1), spawn: wg.Go, coordinated: &coordinator.position,
 		publish: func(events []eventstore.Recorded) {
 			coordinator.offer(events)
 			e.publish(p.id, events)
@@ -305,6 +307,9 @@ func (p *partition) apply(chunk eventstore.Chunk) error {
 		return err
 	}
 	p.position = position
+	for _, m := range chunk.Markers {
+		p.learn(m)
+	}
 	p.markMet(events)
 	if len(events) > 0 {
 		p.engine.publish(p.id, events)
@@ -350,17 +355,10 @@ func (p *partition) check(e *eventstore.Event) error {
 	return nil
 }
 
-func (p *partition) refuseQueue(why string) {
-	abandonAll(p.carry, why)
-	p.carry = nil
-	for {
-		select {
-		case r := <-p.queue:
-			p.dequeued(r)
-			abandonAll(unpack(r), why)
-		default:
-			return
-		}
+// learn notes who owns the partition.
+func (p *partition) learn(m eventstore.Marker) {
+	if f := p.engine.forwarder; f != nil {
+		f.ways[p.id].learn(m)
 	}
 }
 

@@ -10,7 +10,7 @@ func (p *partition) submit(r *request) error {
 		return domain.Refuse(domain.Unavailable, "", "this command did nothing: this node is stopping; try again elsewhere or later")
 	}
 	if !p.assigned {
-		return domain.Refuse(domain.Unavailable, "", "this command did nothing: another node owns this account; try again there or later")
+		return p.engine.forward(p.id, together(r))
 	}
 	if !p.down.IsZero() && p.engine.cfg.Clock().Sub(p.down) > downPatience {
 		return domain.Refuse(domain.Unavailable, "", "this command did nothing: the log cannot be written at the moment; try again later")
@@ -18,15 +18,67 @@ func (p *partition) submit(r *request) error {
 	if r.group != nil && p.grouped.Load() > int64(p.engine.cfg.QueueLength) {
 		return overloaded()
 	}
+	p.arrivals++
+	for _, member := range together(r) {
+		member.arrived = p.arrivals
+	}
+	if !p.enqueue(r) {
+		return overloaded()
+	}
+	return nil
+}
+
+// enqueue queues a request unless the queue is full.
+func (p *partition) enqueue(r *request) bool {
 	select {
 	case p.queue <- r:
 		if r.group != nil {
 			p.grouped.Add(int64(len(r.group.requests)))
 		}
-		return nil
+		return true
 	default:
-		return overloaded()
+		return false
 	}
+}
+
+// passOnAll gives what waits to the node that owns the partition now. What other
+// nodes sent they send there themselves.
+func (p *partition) passOnAll() {
+	p.eachWaiting(func(requests []*request) { p.engine.passOn(p.id, requests) })
+}
+
+// refuseQueue answers what waits.
+func (p *partition) refuseQueue(why string) {
+	p.eachWaiting(func(requests []*request) {
+		for _, r := range requests {
+			r.refuse(didNothing(why))
+		}
+	})
+}
+
+// eachWaiting empties the queue, and what is to be decided before it, of this node's requests, as they came in groups.
+func (p *partition) eachWaiting(give func(requests []*request)) {
+	for _, r := range p.carry {
+		give(whole(r))
+	}
+	p.carry = nil
+	for {
+		select {
+		case r := <-p.queue:
+			p.dequeued(r)
+			if r.home != nil {
+				drop(r)
+				continue
+			}
+			give(together(r))
+		default:
+			return
+		}
+	}
+}
+
+func didNothing(why string) error {
+	return domain.Refuse(domain.Unavailable, "", "this command did nothing: %s; try again", why)
 }
 
 func overloaded() error {

@@ -25,7 +25,15 @@ type request struct {
 	ledger.Request
 	// group is what the request was submitted with; nil when by itself.
 	group *group
+	// home is where the answer goes when another node sent the request.
+	home  *home
 	state atomic.Int32
+	// arrived numbers the requests of a partition as they come to this node.
+	arrived int64
+	// ordered tells of a leading request that all that came before it on any way has been decided.
+	ordered bool
+	// closed tells of a leading request that another under the same key was refused for good: it is not carried out any more.
+	closed error
 
 	// result and err are set before done is closed.
 	result ledger.Result
@@ -55,17 +63,20 @@ func newRequest(c ledger.Command, newID func() string) *request {
 }
 
 // flag is the state of the request, which an atomic group has in common.
-func (r *request) flag() *atomic.Int32 {
-	if r.inAtomic() {
-		return &r.group.requests[0].state
-	}
-	return &r.state
-}
+func (r *request) flag() *atomic.Int32 { return &r.leader().state }
 
 func (r *request) inAtomic() bool { return r.group != nil && r.group.atomic }
 
+// leader is the request, or the first of its atomic group.
+func (r *request) leader() *request {
+	if r.inAtomic() {
+		return r.group.requests[0]
+	}
+	return r
+}
+
 // leads tells whether the request stands for itself or for its atomic group.
-func (r *request) leads() bool { return !r.inAtomic() || r.group.requests[0] == r }
+func (r *request) leads() bool { return r.leader() == r }
 
 // take claims the request for deciding; false when its caller has gone.
 func (r *request) take() bool {
@@ -80,11 +91,16 @@ func (r *request) withdraw() bool {
 // leave says that nobody waits for a taken request any more: what was not written of it is not decided anew.
 func (r *request) leave() { r.flag().CompareAndSwap(taken, left) }
 
-func (r *request) answer() { close(r.done) }
+func (r *request) answer() {
+	close(r.done)
+	if r.home != nil {
+		r.home.answered()
+	}
+}
 
 func (r *request) refuse(err error) {
 	r.result, r.err = ledger.Result{}, err
-	close(r.done)
+	r.answer()
 }
 
 // unpack gives what is to be decided of what was queued under one request: each by itself, or an atomic group by its
@@ -99,6 +115,14 @@ func unpack(r *request) []*request {
 // whole gives all requests that one which leads stands for.
 func whole(r *request) []*request {
 	if r.inAtomic() {
+		return r.group.requests
+	}
+	return []*request{r}
+}
+
+// together gives all requests that were queued under one.
+func together(r *request) []*request {
+	if r.group != nil {
 		return r.group.requests
 	}
 	return []*request{r}

@@ -16,9 +16,12 @@ const (
 	handoverPatience = 2 * time.Second
 )
 
-// step is a transaction's step on its way.
+// step is one thing to be done that came by the command topic, or would have: a transaction's step, mostly.
 type step struct {
 	command *eventstore.StepCommand
+	// parcel and part are set instead of the command for what another node's clients ask.
+	parcel *parcel
+	part   []*request
 	// offset is where it stands in the command topic, if it does.
 	offset int64
 	// at is the time of the event that it follows from.
@@ -97,6 +100,10 @@ func (e *Engine) readSteps(ctx context.Context, partition int32, from int64, to 
 		if errors.Is(err, eventstore.ErrOffsetGone) {
 			// Commands are kept a week; the owner's position is older. What is gone was carried out long ago.
 			if from, err = e.log.StartOffset(eventstore.AccountCommands, partition); err == nil {
+				select {
+				case to <- stepBatch{next: from}:
+				case <-ctx.Done():
+				}
 				sleep(ctx, retryMin)
 				continue
 			}
@@ -133,13 +140,23 @@ func (e *Engine) readChunk(ctx context.Context, reader *eventstore.Reader, parti
 func (e *Engine) decodeSteps(partition int32, chunk eventstore.Chunk) stepBatch {
 	s := stepBatch{next: chunk.Next, steps: make([]step, 0, len(chunk.Messages))}
 	for i := range chunk.Messages {
-		c, err := eventstore.DecodeCommand(&chunk.Messages[i])
-		if err != nil || e.partitionOf(c.AccountID) != partition {
-			e.cfg.Logger.Error("a command is unreadable or misplaced and is passed over", "partition", partition,
-				"offset", chunk.Messages[i].Offset, "error", err)
+		m := &chunk.Messages[i]
+		if m.Header(eventstore.HeaderForwarded) != nil {
+			parts, err := e.decodeParcel(partition, m)
+			if err != nil {
+				e.cfg.Logger.Error("commands of another node are unreadable and are passed over; run the same version on all nodes",
+					"partition", partition, "offset", m.Offset, "error", err)
+			}
+			s.steps = append(s.steps, parts...)
 			continue
 		}
-		s.steps = append(s.steps, step{command: c, offset: chunk.Messages[i].Offset})
+		c, err := eventstore.DecodeCommand(m)
+		if err != nil || e.partitionOf(c.AccountID) != partition {
+			e.cfg.Logger.Error("a command is unreadable or misplaced and is passed over", "partition", partition,
+				"offset", m.Offset, "error", err)
+			continue
+		}
+		s.steps = append(s.steps, step{command: c, offset: m.Offset})
 	}
 	return s
 }

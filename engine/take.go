@@ -30,8 +30,39 @@ func (o *owner) takeQueued(b *batch, r *request) error {
 
 // takeRequest decides one request, or the atomic group that it leads.
 func (o *owner) takeRequest(b *batch, r *request) error {
-	if !r.take() {
+	if r.home != nil && r.home.taker != o.partition.marker {
+		drop(r) // An earlier turn left it.
 		return nil
+	}
+	if !r.take() {
+		o.release(r)
+		return nil
+	}
+	if err := o.reckon(b, r); err != nil {
+		return err
+	}
+	switch {
+	case !o.engine.final(r):
+		o.hold(r)
+	case r.ordered:
+		o.release(r)
+		if r.err != nil {
+			o.closeOthers(r)
+		}
+	}
+	return nil
+}
+
+// reckon decides one request, or the atomic group that it leads.
+func (o *owner) reckon(b *batch, r *request) error {
+	if r.closed != nil {
+		if known, err := o.known(whole(r)); err != nil || !known {
+			b.requests = append(b.requests, whole(r)...)
+			for _, member := range whole(r) {
+				member.result, member.err = ledger.Result{}, r.closed
+			}
+			return err
+		}
 	}
 	if r.inAtomic() {
 		return o.decideTogether(b, r.group.requests)

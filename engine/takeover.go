@@ -1,12 +1,12 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
 
 	"daybook/domain"
-	"daybook/engine/ledger"
 	"daybook/eventstore"
 )
 
@@ -46,7 +46,9 @@ func (p *partition) takeOver(ctx context.Context) error {
 			undone = append(undone, r)
 		}
 	}
-	p.carry = append(undone, p.carry...) // What was left over then came after it.
+	p.carry = append(undone, p.carry...)
+	// Attempts under one key are to be decided in the order in which they came.
+	slices.SortStableFunc(p.carry, func(a, b *request) int { return cmp.Compare(a.arrived, b.arrived) })
 	p.engine.cfg.Logger.Info("partition taken over", "partition", p.id, "epoch", marker.Epoch,
 		"offset", p.position.Next, "took", p.engine.cfg.Clock().Sub(began))
 	return nil
@@ -86,7 +88,7 @@ func (p *partition) readTo(ctx context.Context, wanted func(eventstore.Marker) b
 
 // leave takes over from a stopped owner what it left open.
 func (p *partition) leave(o *owner) {
-	p.pending, p.carry = o.inFlight, o.carry
+	p.pending, p.carry = o.inFlight, o.leftOver()
 	p.awaited = map[string]*batch{}
 	for _, b := range p.pending {
 		if len(b.events) > 0 {
@@ -115,20 +117,20 @@ func (p *partition) settlePending() []*request {
 	for _, b := range p.pending {
 		b.stored.Close()
 		lost = lost || b.unsent || (len(b.events) > 0 && !b.met)
-		if !lost && len(b.events) > 0 {
-			answerAll(b.requests)
-			continue
-		}
-		// A batch without events is decided anew: nothing shows on what it was decided.
+		stands := !lost && len(b.events) > 0
+		// A batch without events is decided anew: nothing shows on what it was decided. So is what was not to be answered yet.
 		for _, r := range b.requests {
-			r.result, r.err = ledger.Result{}, nil
+			if stands && p.engine.final(r) {
+				r.answer()
+				continue
+			}
 			if r.leads() {
 				undone = append(undone, r)
 			}
 		}
 	}
 	p.pending, p.awaited = nil, nil
-	return undone
+	return anew(undone)
 }
 
 // settleFenced gives the callers of a fenced owner definite answers: it reads the log past a later line than the one
@@ -143,7 +145,11 @@ func (p *partition) settleFenced() {
 		p.leaveOpen(err)
 		return
 	}
-	abandonAll(p.settlePending(), "another node took this account over")
+	for _, r := range p.settlePending() {
+		if r.take() {
+			p.carry = append(p.carry, r)
+		}
+	}
 }
 
 // refuseTooLarge answers the batch that the broker refuses for its size, which would be refused again.
@@ -168,14 +174,10 @@ func (p *partition) leaveOpen(err error) {
 	for _, b := range p.pending {
 		b.stored.Close()
 		for _, r := range b.requests {
-			r.refuse(domain.Refuse(domain.OutcomeUnknown, "", "it is not known whether this was done; send it again with the same idempotency key"))
+			if r.home == nil { // Whoever owns the partition next reads it again.
+				r.refuse(outcomeUnknown())
+			}
 		}
 	}
 	p.pending, p.awaited = nil, nil
-}
-
-func answerAll(requests []*request) {
-	for _, r := range requests {
-		r.answer()
-	}
 }

@@ -31,6 +31,10 @@ const (
 	headerProgress       = "progress"
 )
 
+// HeaderForwarded marks, on the command topic, commands that one node sends to another, and on the reply topic the
+// answers to them. Its value names the node that sent the commands.
+const HeaderForwarded = "forwardedBy"
+
 // Encode renders an event as a message. It fails with BAD_USER_INPUT when the event is larger than MaxEventBytes.
 func Encode(e *Event) (Message, error) {
 	eventType := e.Data.EventType()

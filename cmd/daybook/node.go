@@ -140,6 +140,8 @@ func (m *Main) assemble(partitions int32) {
 	}
 	if m.cluster.broker != nil {
 		cfg.Admit = m.cluster.broker.Healthy
+	} else {
+		cfg.NodeID = m.nodeID
 	}
 	m.engine = engine.New(cfg, client, m.store)
 	m.feed = live.New(live.Config{

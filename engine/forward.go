@@ -1,0 +1,254 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"daybook/domain"
+	"daybook/eventstore"
+)
+
+const (
+	// outboxLength bounds the parcels that wait to be sent to a partition's owner, and repliesLength the answers that
+	// wait to be sent back.
+	outboxLength  = 4096
+	repliesLength = 8192
+	// maxParcels bounds how many parcels or answers are written at once.
+	maxParcels = 512
+	// postPause is the pause before what could not be written to another node is tried again.
+	postPause = 250 * time.Millisecond
+)
+
+// forwarder carries commands to the nodes that own their accounts, and brings the answers back. Both ways lead through
+// Kafka: no node needs another's address.
+type forwarder struct {
+	engine *Engine
+	// origin names this node since its start; those who answer write it on what is for it.
+	origin string
+	ways   []*way
+	// replies are answers to other nodes' commands.
+	replies chan eventstore.Message
+	// ready tells that answers are heard.
+	ready atomic.Bool
+
+	mu      sync.Mutex
+	waiting map[string]*parcel
+}
+
+// way leads to the owner of one partition.
+type way struct {
+	outbox chan *parcel
+	// open counts the requests that were given to the outbox and are not answered.
+	open atomic.Int64
+	// owner is the last line known of.
+	owner atomic.Pointer[eventstore.Marker]
+	// down is when sending began to fail, in Unix nanoseconds; zero while it works.
+	down atomic.Int64
+}
+
+func newForwarder(e *Engine) *forwarder {
+	f := &forwarder{
+		engine: e, origin: e.cfg.NodeID + "/" + e.cfg.NewID(),
+		replies: make(chan eventstore.Message, repliesLength), waiting: map[string]*parcel{},
+	}
+	for range e.cfg.Partitions {
+		f.ways = append(f.ways, &way{outbox: make(chan *parcel, outboxLength)})
+	}
+	return f
+}
+
+// run sends commands and answers, and hears those of others, until ctx ends.
+func (f *forwarder) run(ctx context.Context) {
+	var wg sync.WaitGroup
+	for p := range f.engine.cfg.Partitions {
+		wg.Go(func() { f.sendParcels(ctx, p) })
+	}
+	wg.Go(func() { f.sendReplies(ctx) })
+	wg.Go(func() { f.hear(ctx) })
+	wg.Wait()
+	f.leaveOpen()
+}
+
+// learn notes a line that was seen in the log, or that an owner told of.
+func (w *way) learn(m eventstore.Marker) {
+	for {
+		known := w.owner.Load()
+		if known != nil && known.Offset >= m.Offset || w.owner.CompareAndSwap(known, &m) {
+			return
+		}
+	}
+}
+
+func (w *way) line() line {
+	if m := w.owner.Load(); m != nil {
+		return lineOf(*m)
+	}
+	return noLine
+}
+
+// forward gives requests, of one group or one by itself, to the partition's owner by way of the command topic.
+func (e *Engine) forward(p int32, requests []*request) error {
+	f := e.forwarder
+	if f == nil || !f.ready.Load() {
+		return domain.Refuse(domain.Unavailable, "", "this command did nothing: another node owns this account; try again there or later")
+	}
+	w := f.ways[p]
+	if down := w.down.Load(); down != 0 && e.cfg.Clock().Sub(time.Unix(0, down)) > downPatience {
+		return domain.Refuse(domain.Unavailable, "", "this command did nothing: the log cannot be written at the moment; try again later")
+	}
+	if w.open.Load() >= int64(e.cfg.QueueLength) {
+		return overloaded()
+	}
+	sent := &parcel{ID: e.cfg.NewID(), Origin: f.origin, partition: p, Requests: requests, Atomic: requests[0].inAtomic()}
+	select {
+	case w.outbox <- sent:
+		w.open.Add(int64(len(requests)))
+		return nil
+	default:
+		return overloaded()
+	}
+}
+
+// sendParcels writes what is to be carried out by a partition's owner to its command topic.
+func (f *forwarder) sendParcels(ctx context.Context, p int32) {
+	to := f.engine.log.OpenAppender(eventstore.AccountCommands, p)
+	defer to.Close() //nolint:errcheck // Nothing is on its way any more.
+	var seq int64
+	w := f.ways[p]
+	for {
+		parcels := collect(ctx, w.outbox)
+		if parcels == nil {
+			return
+		}
+		messages := make([]eventstore.Message, 0, len(parcels))
+		for _, sent := range parcels {
+			if m, ok := f.pack(sent, seq+1); ok {
+				seq++
+				messages = append(messages, m)
+			}
+		}
+		err := f.post(ctx, to, messages, f.engine.cfg.CommandTimeout, func(failed bool) {
+			switch {
+			case !failed:
+				w.down.Store(0)
+			case w.down.Load() == 0:
+				w.down.Store(f.engine.cfg.Clock().UnixNano())
+			}
+		})
+		w.down.Store(0) // Whether it works by now is seen with the next.
+		if err != nil && ctx.Err() == nil {
+			// They may have arrived all the same: whoever waits hears it from the owner, or that it is not known.
+			f.engine.cfg.Logger.Warn("commands cannot be sent to the node that owns their accounts; look whether the brokers can be reached",
+				"partition", p, "error", err)
+		}
+	}
+}
+
+// collect waits for the first, and takes what else is there; nil when ctx has ended.
+func collect[T any](ctx context.Context, from <-chan T) []T {
+	var all []T
+	select {
+	case first := <-from:
+		all = append(all, first)
+	case <-ctx.Done():
+		return nil
+	}
+	for len(all) < maxParcels {
+		select {
+		case next := <-from:
+			all = append(all, next)
+		default:
+			return all
+		}
+	}
+	return all
+}
+
+// pack makes a parcel's record, and waits for its answers from then on. False when nobody waits for it any more.
+func (f *forwarder) pack(p *parcel, seq int64) (eventstore.Message, bool) {
+	total := len(p.Requests)
+	p.Requests = stillWanted(p)
+	f.ways[p.partition].open.Add(int64(len(p.Requests) - total))
+	if len(p.Requests) == 0 {
+		return eventstore.Message{}, false
+	}
+	p.Seq, p.Line, p.sent = seq, f.ways[p.partition].line(), f.engine.cfg.Clock()
+	value, err := json.Marshal(p)
+	if err != nil {
+		f.ways[p.partition].open.Add(-int64(len(p.Requests)))
+		for _, r := range p.Requests {
+			r.refuse(err)
+		}
+		return eventstore.Message{}, false
+	}
+	f.mu.Lock()
+	f.waiting[p.ID] = p
+	f.mu.Unlock()
+	return eventstore.Message{
+		Key: []byte(p.Requests[0].Command.Address()), Value: value, Time: p.sent.UTC(),
+		Headers: []eventstore.Header{{Key: eventstore.HeaderForwarded, Value: []byte(p.Origin)}},
+	}, true
+}
+
+// stillWanted takes the requests whose callers have not gone.
+func stillWanted(p *parcel) []*request {
+	if p.Atomic {
+		if !p.Requests[0].take() {
+			return nil
+		}
+		return p.Requests
+	}
+	return slices.DeleteFunc(slices.Clone(p.Requests), func(r *request) bool { return !r.take() })
+}
+
+// post writes messages, trying again for a bounded time. Those that were not answered may be in the log all the same.
+func (f *forwarder) post(ctx context.Context, to eventstore.Appender, messages []eventstore.Message, patience time.Duration, tell func(failed bool)) error {
+	began := f.engine.cfg.Clock()
+	for len(messages) > 0 {
+		n := fitting(messages)
+		err := to.Append(ctx, messages[:n])
+		tell(err != nil)
+		switch {
+		case err == nil:
+			messages = messages[n:]
+		case errors.Is(err, eventstore.ErrTooLarge) || ctx.Err() != nil || f.engine.cfg.Clock().Sub(began) > patience:
+			return err
+		default:
+			sleep(ctx, postPause)
+		}
+	}
+	return nil
+}
+
+// leaveOpen answers those who wait when this node stops.
+func (f *forwarder) leaveOpen() {
+	for _, w := range f.ways {
+		for empty := false; !empty; {
+			select {
+			case sent := <-w.outbox:
+				for _, r := range sent.Requests {
+					r.refuse(domain.Refuse(domain.Unavailable, "", "this command did nothing: this node is stopping; try again elsewhere or later"))
+				}
+			default:
+				empty = true
+			}
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for id, p := range f.waiting {
+		delete(f.waiting, id)
+		for _, r := range p.Requests {
+			r.refuse(outcomeUnknown())
+		}
+	}
+}
+
+func outcomeUnknown() error {
+	return domain.Refuse(domain.OutcomeUnknown, "", "it is not known whether this was done; send it again with the same idempotency key")
+}
