@@ -173,6 +173,12 @@ func (n *node) kill() {
 func (n *node) stop() {
 	n.t.Helper()
 	n.signal(syscall.SIGTERM)
+	n.mustEnd()
+}
+
+// mustEnd waits until the process, told to stop, has ended cleanly.
+func (n *node) mustEnd() {
+	n.t.Helper()
 	select {
 	case err := <-n.exited:
 		n.cmd = nil

@@ -20,7 +20,7 @@ type GroupConfig struct {
 }
 
 // maxHeartbeat is how long members may take to notice that one left.
-const maxHeartbeat = time.Second
+const maxHeartbeat = 250 * time.Millisecond
 
 // JoinGroup is a member of the group until ctx ends, and calls assigned with the partitions handed to it each time
 // they change. Then it leaves, so that the others get its partitions at once. The assignment is a hint about who should
