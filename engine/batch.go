@@ -41,6 +41,7 @@ type batch struct {
 	holds    []string
 	receipts []string
 	lastTime time.Time
+	moments  *moments
 }
 
 func newBatch(number uint64, stored *store.Batch) *batch {

@@ -30,6 +30,9 @@ func (e *Engine) watch(ctx context.Context, partition int32, seen *atomic.Int64,
 		}
 		now := seen.Load()
 		end, err := e.log.EndOffset(eventstore.AccountEvents, partition)
+		if err == nil {
+			e.partitions[partition].heard(end)
+		}
 		switch {
 		case err != nil || end <= now:
 			last = -1

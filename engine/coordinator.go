@@ -196,7 +196,7 @@ func (c *coordinator) catchUp(ctx context.Context, until int64) error {
 
 // handle records what follows from a run of events: the transactions' events first, then the commands.
 func (c *coordinator) handle(ctx context.Context, run ...[]eventstore.Recorded) error {
-	from := c.position.Load()
+	from, began := c.position.Load(), c.engine.cfg.Clock()
 	transactions, steps := map[int32][]eventstore.Message{}, map[int32][]step{}
 	next := from
 	for _, events := range run {
@@ -220,6 +220,7 @@ func (c *coordinator) handle(ctx context.Context, run ...[]eventstore.Recorded) 
 	if err := c.send(ctx, steps); err != nil {
 		return fmt.Errorf("sending commands: %w", err)
 	}
+	c.engine.traceCoordination(run, from, began)
 	c.position.Store(next)
 	return c.engine.store.SetCoordinated(c.partition, next)
 }

@@ -10,6 +10,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+
 	"daybook/domain"
 	"daybook/domain/account"
 	"daybook/domain/transaction"
@@ -18,7 +21,7 @@ import (
 	"daybook/eventstore"
 )
 
-// Config is what an engine works with. All but Admit, Publish, NodeID and the limits is required.
+// Config is what an engine works with. All but Admit, Publish, NodeID, the limits, Registerer and Tracer is required.
 type Config struct {
 	// Partitions is the number of partitions of the account topics.
 	Partitions int32
@@ -47,6 +50,9 @@ type Config struct {
 	SettleGrace time.Duration
 	// SettleWait bounds how long a transfer waits for its other side before it answers PENDING. Default 2 s.
 	SettleWait time.Duration
+	// Registerer takes the engine's metrics, Tracer makes its spans. Nil means none.
+	Registerer prometheus.Registerer
+	Tracer     trace.Tracer
 }
 
 // FatalError means that going on would harm the books: an operator has to act.
@@ -67,6 +73,7 @@ type Engine struct {
 	waiters    waiters
 	// forwarder is nil in a node that has no other beside it.
 	forwarder *forwarder
+	metrics    *metrics
 }
 
 // New makes an engine; Run starts it.
@@ -86,12 +93,15 @@ func New(cfg Config, log Log, s *store.Store) *Engine {
 	if cfg.SettleWait == 0 {
 		cfg.SettleWait = 2 * time.Second
 	}
-	e := &Engine{cfg: cfg, log: log, store: s, partitions: make([]*partition, cfg.Partitions)}
+	e := &Engine{cfg: cfg, log: log, store: s, partitions: make([]*partition, cfg.Partitions), metrics: newMetrics(cfg.Registerer, cfg.Partitions)}
 	for id := range cfg.Partitions {
 		e.partitions[id] = &partition{engine: e, id: id, queue: make(chan *request, cfg.QueueLength), handed: make(chan stepBatch, handoverBuffer)}
 	}
 	if cfg.NodeID != "" {
 		e.forwarder = newForwarder(e)
+	}
+	if cfg.Registerer != nil {
+		cfg.Registerer.MustRegister(newPartitionGauges(e))
 	}
 	return e
 }

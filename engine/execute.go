@@ -11,6 +11,15 @@ import (
 // Execute carries out a command and waits for its answer. An error is a *domain.Refusal; nothing was changed unless
 // its code is OUTCOME_UNKNOWN.
 func (e *Engine) Execute(ctx context.Context, c ledger.Command) (ledger.Result, error) {
+	began := e.cfg.Clock()
+	ctx, span := e.begin(ctx, commandNames[kindOf(c)], c)
+	result, err := e.execute(ctx, c)
+	e.answered(c, began, err)
+	end(span, err)
+	return result, err
+}
+
+func (e *Engine) execute(ctx context.Context, c ledger.Command) (ledger.Result, error) {
 	if err := e.admit(); err != nil {
 		return ledger.Result{}, err
 	}
@@ -24,12 +33,14 @@ func (e *Engine) Execute(ctx context.Context, c ledger.Command) (ledger.Result, 
 	r.Against = l.against(patience.taken, c)
 	f := e.follow(r, l.other)
 	defer f.close()
+	r.entered = e.cfg.Clock()
 	if err := e.partitions[e.partitionOf(c.Address())].submit(r); err != nil {
 		return ledger.Result{}, err
 	}
 	if err := patience.await(r); err != nil {
 		return ledger.Result{}, err
 	}
+	e.traceParts(ctx, r)
 	if r.err != nil {
 		return ledger.Result{}, publicError(r.err)
 	}
@@ -53,6 +64,17 @@ type Answer struct {
 // With atomic set, all are carried out or none: BATCH_SPANS_PARTITIONS when more than one partition would take part,
 // BATCH_ABORTED for those that would have been carried out but for another.
 func (e *Engine) ExecuteBatch(ctx context.Context, commands []ledger.Command, atomic bool) []Answer {
+	began := e.cfg.Clock()
+	ctx, span := e.begin(ctx, "batch", commands...)
+	answers := e.executeBatch(ctx, commands, atomic)
+	for i, c := range commands {
+		e.answered(c, began, answers[i].Err)
+	}
+	end(span, nil)
+	return answers
+}
+
+func (e *Engine) executeBatch(ctx context.Context, commands []ledger.Command, atomic bool) []Answer {
 	answers := make([]Answer, len(commands))
 	requests := make([]*request, len(commands))
 	patience, end := e.patience(ctx)
@@ -77,12 +99,17 @@ func (e *Engine) ExecuteBatch(ctx context.Context, commands []ledger.Command, at
 		return abort(answers)
 	}
 	e.submitGroups(requests, answers, atomic)
+	traced := (*moments)(nil)
 	for i, r := range requests {
 		if r == nil || answers[i].Err != nil {
 			continue
 		}
 		if answers[i].Err = patience.await(r); answers[i].Err != nil {
 			continue
+		}
+		if r.moments != traced { // Those of one commit share their moments.
+			traced = r.moments
+			e.traceParts(ctx, r)
 		}
 		if r.err != nil {
 			answers[i].Err = publicError(r.err)
@@ -128,7 +155,7 @@ func abort(answers []Answer) []Answer {
 
 // submitGroups queues the requests, those of one partition together. What cannot be queued is answered.
 func (e *Engine) submitGroups(requests []*request, answers []Answer, atomic bool) {
-	groups := make([][]int, e.cfg.Partitions)
+	groups, entered := make([][]int, e.cfg.Partitions), e.cfg.Clock()
 	for i, r := range requests {
 		if r != nil {
 			p := e.partitionOf(r.Command.Address())
@@ -141,7 +168,7 @@ func (e *Engine) submitGroups(requests []*request, answers []Answer, atomic bool
 		}
 		g := &group{atomic: atomic}
 		for _, i := range members {
-			requests[i].group = g
+			requests[i].group, requests[i].entered = g, entered
 			g.requests = append(g.requests, requests[i])
 		}
 		if err := e.partitions[p].submit(g.requests[0]); err != nil {

@@ -160,12 +160,14 @@ func (o *owner) write(first *request, steps *stepBatch) error {
 	o.number++
 	b := newBatch(o.number, o.engine.store.NewBatch(o.partition.id))
 	b.lastTime = now
+	o.deciding(b)
 	if err := o.gather(b, first, steps); err != nil {
 		// Nothing of this batch was sent: its requests are decided again after the takeover.
 		b.unsent = true
 		o.inFlight = append(o.inFlight, b)
 		return err
 	}
+	o.decided(b)
 	o.spec.put(b)
 	if len(b.messages) == 0 {
 		o.inFlight = append(o.inFlight, b)
@@ -293,6 +295,7 @@ func (o *owner) settle(a ack) error {
 		// Taken for a repeat of another batch: this one is not in the log.
 		return fmt.Errorf("a batch was answered with offset %d, and the log had come to %d", a.first, o.position.Next)
 	}
+	o.written(b)
 	if err := o.store(b, a.first); err != nil {
 		return err
 	}
@@ -349,6 +352,7 @@ func (o *owner) finish(b *batch) {
 	if len(b.events) > 0 {
 		o.publish(b.events)
 	}
+	o.answering(b)
 	for _, r := range b.requests {
 		if !r.leads() {
 			continue
@@ -361,6 +365,7 @@ func (o *owner) finish(b *batch) {
 			member.answer()
 		}
 	}
+	o.answeredAll(b)
 	for _, recorded := range b.handed {
 		close(recorded)
 	}

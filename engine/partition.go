@@ -36,6 +36,10 @@ type partition struct {
 	handed chan stepBatch
 	// owned is true between a takeover and its end.
 	owned atomic.Bool
+	// followed is the offset up to which the log is folded. For end, heardAt and coordinator see PartitionStatus.
+	followed, end atomic.Int64
+	heardAt       atomic.Pointer[time.Time]
+	coordinator   atomic.Pointer[coordinator]
 
 	mu       sync.Mutex
 	arrivals int64
@@ -89,6 +93,7 @@ func (p *partition) run(ctx context.Context) error {
 		if p.position, err = p.engine.store.Position(p.id); err != nil {
 			return err
 		}
+		p.followed.Store(p.position.Next)
 		p.progressed = false
 		turn, end := context.WithCancel(ctx)
 		p.mu.Lock()
@@ -227,7 +232,8 @@ func (p *partition) newOwner(ctx context.Context) (*owner, func(), error) {
 	var wg sync.WaitGroup
 	wg.Go(func() { coordinator.run(work) })
 	wg.Go(func() { e.readSteps(work, p.id, p.position.Progress.Commands, steps) })
-	seen, doubt := &atomic.Int64{}, make(chan struct{}, 1)
+	seen, doubt := &p.followed, make(chan struct{}, 1)
+	p.coordinator.Store(coordinator)
 	seen.Store(p.position.Next)
 	wg.Go(func() { e.watch(work, p.id, seen, doubt) })
 	spec := newSpeculation(e.store, p.id)
@@ -247,6 +253,7 @@ func (p *partition) newOwner(ctx context.Context) (*owner, func(), error) {
 	}
 	p.carry = nil
 	return o, func() {
+		p.coordinator.Store(nil)
 		cancel()
 		if err := writer.Close(); err != nil {
 			e.cfg.Logger.Debug("closing a writer", "error", err)
@@ -267,6 +274,9 @@ func (p *partition) read(ctx context.Context) (eventstore.Chunk, error) {
 	if errors.Is(err, eventstore.ErrOffsetGone) {
 		return chunk, &FatalError{fmt.Errorf("the local state of partition %d is ahead of the log, or the log lost its beginning: "+
 			"restore the log, or delete the state directory if this log was replaced on purpose: %w", p.id, err)}
+	}
+	if err == nil {
+		p.heard(chunk.HighWater)
 	}
 	return chunk, err
 }
@@ -310,6 +320,7 @@ func (p *partition) apply(chunk eventstore.Chunk) error {
 	for _, m := range chunk.Markers {
 		p.learn(m)
 	}
+	p.followed.Store(position.Next)
 	p.markMet(events)
 	if len(events) > 0 {
 		p.engine.publish(p.id, events)

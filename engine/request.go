@@ -2,6 +2,7 @@ package engine
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -34,6 +35,9 @@ type request struct {
 	ordered bool
 	// closed tells of a leading request that another under the same key was refused for good: it is not carried out any more.
 	closed error
+	// entered is when the request was queued; moments, where traced, how its batch went on, set before done is closed.
+	entered time.Time
+	moments *moments
 
 	// result and err are set before done is closed.
 	result ledger.Result

@@ -49,6 +49,7 @@ func (p *partition) takeOver(ctx context.Context) error {
 	p.carry = append(undone, p.carry...)
 	// Attempts under one key are to be decided in the order in which they came.
 	slices.SortStableFunc(p.carry, func(a, b *request) int { return cmp.Compare(a.arrived, b.arrived) })
+	p.tookOver(p.engine.cfg.Clock().Sub(began))
 	p.engine.cfg.Logger.Info("partition taken over", "partition", p.id, "epoch", marker.Epoch,
 		"offset", p.position.Next, "took", p.engine.cfg.Clock().Sub(began))
 	return nil

@@ -1,0 +1,92 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"daybook/domain"
+	"daybook/engine/ledger"
+	"daybook/eventstore"
+)
+
+const traceparent = "traceparent"
+
+// begin begins a span for what is asked for at once, with the commands' own trace as its parent where the context has
+// none, and makes it the trace that their events carry on. The function ends it. Without tracing both do nothing.
+func (e *Engine) begin(ctx context.Context, name string, commands ...ledger.Command) (context.Context, trace.Span) {
+	if e.cfg.Tracer == nil {
+		return ctx, nil
+	}
+	parent := ctx
+	if len(commands) > 0 && !trace.SpanContextFromContext(ctx).IsValid() {
+		parent = within(ctx, commands[0].Common().Traceparent)
+	}
+	ctx, span := e.cfg.Tracer.Start(parent, name, trace.WithAttributes(attribute.Int("daybook.commands", len(commands))))
+	if span.IsRecording() {
+		carrier := propagation.MapCarrier{}
+		propagation.TraceContext{}.Inject(ctx, carrier)
+		for _, c := range commands {
+			c.Common().Traceparent = carrier[traceparent]
+		}
+	}
+	return ctx, span
+}
+
+// end ends a command's span with its answer.
+func end(span trace.Span, err error) {
+	if span == nil {
+		return
+	}
+	if err != nil {
+		code := string(domain.CodeOf(err))
+		span.SetAttributes(attribute.String("daybook.code", code))
+		span.SetStatus(codes.Error, code)
+	}
+	span.End()
+}
+
+// traceParts tells, after the fact, where an answered request spent its time.
+func (e *Engine) traceParts(ctx context.Context, r *request) {
+	if e.cfg.Tracer == nil || r.moments == nil || !trace.SpanFromContext(ctx).IsRecording() {
+		return
+	}
+	m := r.moments
+	part := func(name string, from, to time.Time) {
+		_, span := e.cfg.Tracer.Start(ctx, name, trace.WithTimestamp(from))
+		span.End(trace.WithTimestamp(to))
+	}
+	if r.entered.Before(m.began) {
+		part("queue", r.entered, m.began)
+	} else {
+		part("queue", r.entered, r.entered)
+	}
+	part("decide", m.began, m.decided)
+	part("write", m.decided, m.written)
+	part("answer", m.written, e.cfg.Clock())
+}
+
+// traceCoordination tells of the events of a run, from an offset on, that the coordinator has handled since a moment.
+func (e *Engine) traceCoordination(run [][]eventstore.Recorded, from int64, began time.Time) {
+	if e.cfg.Tracer == nil {
+		return
+	}
+	for _, events := range run {
+		for i := range events {
+			if events[i].Offset < from || events[i].Traceparent == "" {
+				continue
+			}
+			_, span := e.cfg.Tracer.Start(within(context.Background(), events[i].Traceparent), "coordinate", trace.WithTimestamp(began))
+			span.End(trace.WithTimestamp(e.cfg.Clock()))
+		}
+	}
+}
+
+// within is a context in the trace that a command or an event carries.
+func within(ctx context.Context, of string) context.Context {
+	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{traceparent: of})
+}
