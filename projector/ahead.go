@@ -67,6 +67,9 @@ func (a *readAhead) read(ctx context.Context, offset int64) {
 			a.hand(ctx, run{err: err})
 			return
 		}
+		if !grown && len(waiting.events) == 0 {
+			a.lane.caughtUp(waiting.next)
+		}
 		switch {
 		case !grown && len(waiting.events) == 0 && told:
 			// Nothing came. The first such answer is handed over all the same: it shows that reading works.

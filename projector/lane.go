@@ -31,11 +31,13 @@ type lane struct {
 	position  atomic.Int64
 	highWater atomic.Int64
 	trouble   atomic.Pointer[string]
+	shown     atomic.Pointer[time.Time] // The read model shows the partition as it was then.
+	metrics   *metrics
 }
 
-func newLane(cfg ProjectorConfig, topic string, partition int32) *lane {
+func newLane(cfg ProjectorConfig, topic string, partition int32, m *metrics) *lane {
 	return &lane{
-		cfg: cfg, topic: topic, partition: partition, changed: make(chan struct{}, 1),
+		cfg: cfg, topic: topic, partition: partition, metrics: m, changed: make(chan struct{}, 1),
 		log: cfg.Logger.With("topic", topic, "partition", partition),
 	}
 }
@@ -58,6 +60,9 @@ func (l *lane) assign(mine bool) {
 func (l *lane) status() Status {
 	s := Status{Topic: l.topic, Partition: l.partition, Position: l.position.Load()}
 	s.Lag = max(0, l.highWater.Load()-s.Position)
+	if shown := l.shown.Load(); shown != nil {
+		s.Delay = max(0, l.cfg.Model.cfg.Clock().Sub(*shown))
+	}
 	if text := l.trouble.Load(); text != nil {
 		s.Error = *text
 	}
@@ -107,6 +112,7 @@ func (l *lane) run(ctx context.Context) {
 
 // fail makes an error visible, and logs it when it is another one than before.
 func (l *lane) fail(err error) {
+	l.metrics.failures.Inc()
 	text := err.Error()
 	last := l.trouble.Swap(&text)
 	if last != nil && *last == text {
@@ -164,11 +170,13 @@ func (l *lane) session(ctx context.Context) (wrote bool, err error) {
 			if err != nil {
 				return wrote, err
 			}
+			began := l.cfg.Model.cfg.Clock()
 			if err := l.cfg.Model.write(ctx, b); err != nil {
 				return wrote, err
 			}
 			position, wrote = r.next, true
 			l.position.Store(position)
+			l.projected(&r, began)
 		}
 		l.recover()
 	}

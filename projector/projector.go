@@ -6,6 +6,10 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"daybook/eventstore"
 )
@@ -15,13 +19,16 @@ type Log interface {
 	OpenReader(topic string, partition int32) (eventstore.Reader, error)
 }
 
-// ProjectorConfig is what a projector works with. Every field is required.
+// ProjectorConfig is what a projector works with. All but Registerer and Tracer is required.
 type ProjectorConfig struct {
 	Log   Log
 	Model *ReadModel
 	// Partitions is the number of partitions of the event topics.
 	Partitions int32
 	Logger     *slog.Logger
+	// Registerer takes the projector's metrics, Tracer makes its spans. Nil means none.
+	Registerer prometheus.Registerer
+	Tracer     trace.Tracer
 }
 
 // Projector writes the events of the assigned partitions into the read model. The assignment saves work and is not
@@ -32,11 +39,14 @@ type Projector struct {
 
 // NewProjector makes a projector; Run starts it.
 func NewProjector(cfg ProjectorConfig) *Projector {
-	p := &Projector{}
+	p, metrics := &Projector{}, newMetrics(cfg.Registerer)
 	for partition := range cfg.Partitions {
 		for _, topic := range []string{eventstore.AccountEvents, eventstore.TransactionEvents} {
-			p.lanes = append(p.lanes, newLane(cfg, topic, partition))
+			p.lanes = append(p.lanes, newLane(cfg, topic, partition, metrics[topic]))
 		}
+	}
+	if cfg.Registerer != nil {
+		cfg.Registerer.MustRegister(newLaneGauges(p))
 	}
 	return p
 }
@@ -66,6 +76,8 @@ type Status struct {
 	Position int64
 	// Lag is how many offsets lie between the position and the end of the partition, as last seen.
 	Lag int64
+	// Delay is how old the state of the log is that the read model shows; zero before any was read.
+	Delay time.Duration
 	// Error is what keeps the partition from going on; empty when nothing does.
 	Error string
 }
