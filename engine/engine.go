@@ -73,7 +73,7 @@ type Engine struct {
 	waiters    waiters
 	// forwarder is nil in a node that has no other beside it.
 	forwarder *forwarder
-	metrics    *metrics
+	metrics   *metrics
 }
 
 // New makes an engine; Run starts it.

@@ -71,7 +71,7 @@ func startNode(t *testing.T) *api {
 		Partitions: parts, Clock: time.Now, NewID: ids.New, Logger: testenv.Logger(),
 		Publish: func(p int32, events []eventstore.Recorded) { feed.Publish(p, events) },
 	}, client, state)
-	feed = live.New(live.Config{Log: client, Partitions: parts, Accounts: e, History: reads, Logger: testenv.Logger()})
+	feed = live.New(live.Config{Log: client, Partitions: parts, Accounts: e, History: reads, Logger: testenv.Logger(), Clock: time.Now})
 	p := projector.NewProjector(projector.ProjectorConfig{Log: client, Model: reads, Partitions: parts, Logger: testenv.Logger()})
 	var all []int32
 	for i := range parts {

@@ -280,7 +280,7 @@ func config(b *backend) Config {
 			Commands: b, Reads: b, Now: func() time.Time { return now }, NewID: ids.New, Logger: testenv.Logger(),
 		},
 		Console: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "console") }),
-		Ready:   func() error { return nil }, Logger: testenv.Logger(), Limits: DefaultLimits(),
+		Health:  func(context.Context) Health { return nil }, Logger: testenv.Logger(), Limits: DefaultLimits(),
 	}
 }
 

@@ -2,7 +2,6 @@ package server
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -16,8 +15,7 @@ import (
 const typename = `{"query":"{ __typename }"}`
 
 func TestPlacesAnswer(t *testing.T) {
-	var problem error
-	s := start(t, func(c *Config) { c.Ready = func() error { return problem } })
+	s := start(t)
 
 	if a := s.do(t, "GET", "/", ""); a.status != 200 || a.body != "console" {
 		t.Errorf("the playground answers %d %q", a.status, a.body)
@@ -27,10 +25,6 @@ func TestPlacesAnswer(t *testing.T) {
 	}
 	if a := s.do(t, "GET", "/readyz", ""); a.status != 200 {
 		t.Errorf("/readyz answers %d %q", a.status, a.body)
-	}
-	problem = errors.Join(errors.New("the engine is taking over"), errors.New("the read model is behind"))
-	if a := s.do(t, "GET", "/readyz", ""); a.status != 503 || strings.Count(a.body, "\n") != 2 {
-		t.Errorf("/readyz answers %d %q, want 503 and two lines", a.status, a.body)
 	}
 	if a := s.do(t, "POST", "/healthz", ""); a.status != 405 || a.header.Get("Allow") != "GET, HEAD" {
 		t.Errorf("POST /healthz answers %d", a.status)

@@ -9,6 +9,7 @@ import (
 	"github.com/99designs/gqlgen/graphql/executor"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+	"go.opentelemetry.io/otel/trace"
 
 	"daybook/graph"
 	"daybook/resolvers"
@@ -19,16 +20,19 @@ type operations struct {
 	*executor.Executor
 	documents *documents
 	resolver  *resolvers.Resolver
+	metrics   *metrics
+	tracer    trace.Tracer
 }
 
-func newOperations(root graph.ResolverRoot, r *resolvers.Resolver, limits Limits) *operations {
+func newOperations(root graph.ResolverRoot, c Config, m *metrics) *operations {
 	schema := graph.NewExecutableSchema(graph.Config{Resolvers: root})
 	exec := executor.New(schema)
-	exec.SetErrorPresenter(r.PresentError)
-	exec.SetRecoverFunc(r.Recover)
+	o := &operations{Executor: exec, documents: newDocuments(schema.Schema(), c.Limits), resolver: c.Resolver, metrics: m, tracer: c.Tracer}
+	exec.SetErrorPresenter(o.present)
+	exec.SetRecoverFunc(c.Resolver.Recover)
 	exec.SetQueryCache(handedOver{})
 	exec.AroundOperations(resolvers.StreamErrors)
-	return &operations{Executor: exec, documents: newDocuments(schema.Schema(), limits), resolver: r}
+	return o
 }
 
 // CreateOperationContext checks an operation. A document that is in the cache passes without a second look.
@@ -133,7 +137,9 @@ func (l limited) DispatchOperation(ctx context.Context, op *graphql.OperationCon
 		return l.operations.DispatchOperation(ctx, op)
 	}
 	if !l.server.inFlight.acquire() {
-		return graphql.OneShot(&graphql.Response{Errors: gqlerror.List{overloaded()}}), ctx
+		refused := overloaded()
+		l.metrics.failed(refused)
+		return graphql.OneShot(&graphql.Response{Errors: gqlerror.List{refused}}), ctx
 	}
 	responses, ctx := l.operations.DispatchOperation(ctx, op)
 	answered := false

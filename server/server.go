@@ -13,25 +13,31 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/gorilla/websocket"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+	"go.opentelemetry.io/otel/trace"
 
 	"daybook/domain"
 	"daybook/graph"
 	"daybook/resolvers"
 )
 
-// Config is what a server is made of. Limits and Origins may be left out.
+// Config is what a server is made of. All down to Logger is required.
 type Config struct {
 	Resolver *resolvers.Resolver
 	// Console serves the playground and its files.
 	Console http.Handler
-	// Ready returns nil, or what keeps this node from serving, one problem a line.
-	Ready  func() error
+	// Health tells how the parts of the node are, within a bounded time.
+	Health func(ctx context.Context) Health
 	Logger *slog.Logger
 	// Limits stand for DefaultLimits when zero.
 	Limits Limits
 	// Origins are the other sites whose pages may use the API, such as https://app.example.com.
 	Origins []string
+	// Registerer takes the server's metrics, Gatherer gives what /metrics answers, Tracer makes spans. Nil means none.
+	Registerer prometheus.Registerer
+	Gatherer   prometheus.Gatherer
+	Tracer     trace.Tracer
 }
 
 // Server answers HTTP requests. It is an http.Handler; Serve runs it with the timeouts it needs.
@@ -40,6 +46,8 @@ type Server struct {
 	limits     Limits
 	origins    []string
 	operations *operations
+	metrics    *metrics
+	scrape     http.Handler
 
 	inFlight    counter
 	largeBodies counter
@@ -54,12 +62,14 @@ func newServer(c Config, root graph.ResolverRoot) *Server {
 	if c.Limits == (Limits{}) {
 		c.Limits = DefaultLimits()
 	}
+	m := newMetrics(c.Registerer)
 	s := &Server{
-		config: c, limits: c.Limits, operations: newOperations(root, c.Resolver, c.Limits),
+		config: c, limits: c.Limits, operations: newOperations(root, c, m), metrics: m, scrape: scraper(c.Gatherer),
 		inFlight:    counter{limit: int64(c.Limits.InFlight)},
 		largeBodies: counter{limit: int64(c.Limits.LargeBodies)},
 		streams:     counter{limit: int64(c.Limits.Streams)},
 	}
+	s.observe(c.Registerer)
 	for _, origin := range c.Origins {
 		s.origins = append(s.origins, strings.ToLower(strings.TrimSuffix(origin, "/")))
 	}
@@ -69,13 +79,15 @@ func newServer(c Config, root graph.ResolverRoot) *Server {
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.recover(w, r)
-	switch r.URL.Path {
-	case "/graphql":
+	switch path := r.URL.Path; {
+	case path == "/graphql":
 		s.serveGraphQL(w, r)
-	case "/healthz":
+	case path == "/healthz":
 		s.serveText(w, r, http.StatusOK, "ok")
-	case "/readyz":
+	case path == "/readyz":
 		s.serveReady(w, r)
+	case path == "/metrics" && s.scrape != nil:
+		s.scrape.ServeHTTP(w, r)
 	default:
 		s.config.Console.ServeHTTP(w, r)
 	}
@@ -91,19 +103,8 @@ func (s *Server) recover(w http.ResponseWriter, r *http.Request) {
 		panic(cause)
 	}
 	err := s.config.Resolver.PresentError(r.Context(), s.config.Resolver.Recover(r.Context(), cause))
+	s.metrics.failed(err)
 	writeErrors(w, graphqlJSON, http.StatusInternalServerError, err)
-}
-
-func (s *Server) serveReady(w http.ResponseWriter, r *http.Request) {
-	err := s.config.Ready()
-	switch {
-	case s.open.stopped():
-		s.serveText(w, r, http.StatusServiceUnavailable, "the server is shutting down")
-	case err != nil:
-		s.serveText(w, r, http.StatusServiceUnavailable, err.Error())
-	default:
-		s.serveText(w, r, http.StatusOK, "ready")
-	}
 }
 
 func (s *Server) serveText(w http.ResponseWriter, r *http.Request, status int, text string) {
@@ -172,6 +173,7 @@ func (s *Server) servePost(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, taken.json, faultStatus(taken.json), s.operations.DispatchError(ctx, errs))
 	case isSubscription(op):
 		err := badInput(nil, "a subscription needs a WebSocket, or an Accept header with text/event-stream")
+		s.metrics.failed(err)
 		writeErrors(w, taken.json, http.StatusNotAcceptable, err)
 	default:
 		s.execute(ctx, w, taken.json, op)
@@ -186,6 +188,7 @@ func (s *Server) execute(ctx context.Context, w http.ResponseWriter, mediaType s
 	response := responses(ctx)
 	if response == nil {
 		err := resolvers.NewError(domain.Unavailable, "the request ended before it was answered")
+		s.metrics.failed(err)
 		writeErrors(w, mediaType, http.StatusServiceUnavailable, err)
 		return
 	}
@@ -202,6 +205,7 @@ func faultStatus(mediaType string) int {
 }
 
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, why *refusal) {
+	s.metrics.failed(why.err)
 	if why.status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}

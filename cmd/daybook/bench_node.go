@@ -35,10 +35,10 @@ func (b *backendBench) node(ctx context.Context, use func(n bench.Node) error) e
 	})
 }
 
-// benchNode is the node as a load sees it. It is the only one, so all partitions are its own, each of two topics.
+// benchNode is the node as a load sees it. It is the only one, so all partitions are its own.
 func (m *Main) benchNode() bench.Node {
 	return bench.Node{
-		URL: m.URL(), Partitions: int32(len(m.projector.Status()) / 2),
+		URL: m.URL(), Partitions: m.partitions(),
 		Progress: func() (written, projected []int64, err error) {
 			for _, s := range m.projector.Status() {
 				end, err := m.cluster.client.EndOffset(s.Topic, s.Partition)
@@ -52,9 +52,15 @@ func (m *Main) benchNode() bench.Node {
 	}
 }
 
+func (m *Main) partitions() int32 { return int32(len(m.engine.Status())) }
+
 // withNode runs a node while use works with it.
 func withNode(ctx context.Context, cfg config, log *slog.Logger, use func(m *Main) error) error {
-	m := NewMain(cfg, log)
+	return runNode(ctx, NewMain(cfg, log), use)
+}
+
+// runNode opens a node and runs it while use works with it.
+func runNode(ctx context.Context, m *Main, use func(m *Main) error) error {
 	if err := m.Open(ctx); err != nil {
 		return err
 	}

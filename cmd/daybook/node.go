@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"daybook/console"
@@ -47,13 +48,15 @@ type Main struct {
 	feed      *live.Feed
 	server    *server.Server
 	listener  net.Listener
+	registry  *prometheus.Registry
+	tracing   tracing
 	// joined tells that partitions were handed out, be it none to this node.
 	joined atomic.Bool
 }
 
 // NewMain makes a node; Open prepares it, Run runs it, Close ends it.
 func NewMain(cfg config, log *slog.Logger) *Main {
-	return &Main{cfg: cfg, log: log, clock: time.Now}
+	return &Main{cfg: cfg, log: log, clock: time.Now, registry: newRegistry()}
 }
 
 // Open takes hold of everything the node needs. On an error what was opened is closed again.
@@ -71,6 +74,11 @@ func (m *Main) Open(ctx context.Context) (err error) {
 	}
 	if m.nodeID, err = datadir.NodeID(m.cfg.DataDir, ids.New); err != nil {
 		return err
+	}
+	if m.tracing.tracer == nil {
+		if m.tracing, err = openTracing(ctx, m.nodeID, m.log); err != nil {
+			return err
+		}
 	}
 	partitions, err := m.cluster.topics(m.cfg)
 	if err != nil {
@@ -136,28 +144,35 @@ func (m *Main) assemble(partitions int32) {
 	client := m.cluster.client
 	cfg := engine.Config{
 		Partitions: partitions, Clock: m.clock, NewID: ids.New, Logger: m.log,
-		Publish: func(partition int32, events []eventstore.Recorded) { m.feed.Publish(partition, events) },
+		Publish:    func(partition int32, events []eventstore.Recorded) { m.feed.Publish(partition, events) },
+		Registerer: m.registry, Tracer: m.tracing.tracer,
 	}
 	if m.cluster.broker != nil {
 		cfg.Admit = m.cluster.broker.Healthy
+		watchDisk(m.registry, m.cluster.broker)
 	} else {
 		cfg.NodeID = m.nodeID
 	}
 	m.engine = engine.New(cfg, client, m.store)
 	m.feed = live.New(live.Config{
-		Log: client, Partitions: partitions, Accounts: m.engine, History: m.model, Logger: m.log,
+		Log: client, Partitions: partitions, Accounts: m.engine, History: m.model, Logger: m.log, Clock: m.clock,
+		Registerer: m.registry, Tracer: m.tracing.tracer,
 	})
 	m.projector = projector.NewProjector(projector.ProjectorConfig{
 		Log: client, Model: m.model, Partitions: partitions, Logger: m.log,
+		Registerer: m.registry, Tracer: m.tracing.tracer,
 	})
+	checks := &health{node: m}
 	m.server = server.New(server.Config{
 		Resolver: &resolvers.Resolver{
 			Commands: m.engine, Reads: m.model, Live: m.feed, Now: m.clock, NewID: ids.New, Logger: m.log,
 		},
-		Console: console.Handler(), Ready: m.ready, Logger: m.log, Origins: m.cfg.Origins,
+		Console: console.Handler(), Health: checks.Check, Logger: m.log, Origins: m.cfg.Origins,
+		Registerer: m.registry, Gatherer: m.registry, Tracer: m.tracing.tracer,
 	})
 }
 
+// ready returns nil when the node owns what it should and all its parts go on.
 func (m *Main) ready() error {
 	if !m.joined.Load() {
 		return errors.New("the group has not handed out the partitions yet")
@@ -217,6 +232,9 @@ func (m *Main) assign(partitions []int32) {
 // Close lets go of everything. It is for after Run, or for a node that never ran.
 func (m *Main) Close() error {
 	var errs []error
+	if m.tracing.close != nil {
+		errs = append(errs, m.tracing.close())
+	}
 	if m.model != nil {
 		errs = append(errs, m.model.Close())
 	}

@@ -23,6 +23,8 @@ const (
 	MinFreeBytes = 256 << 20
 	// WarnLogBytes is where the log has grown past what this broker is for: it is read into memory at start.
 	WarnLogBytes = 2 << 30
+	// logFolder is where the log lies in the data directory.
+	logFolder = "log"
 )
 
 // Broker is a running embedded broker.
@@ -40,7 +42,7 @@ func Open(dir string, log *slog.Logger) (*Broker, error) {
 		return nil, err
 	}
 	b := &Broker{lock: lock, dir: dir}
-	logDir := filepath.Join(dir, "log")
+	logDir := filepath.Join(dir, logFolder)
 	if size := directorySize(logDir); size > WarnLogBytes {
 		log.Warn("the embedded log is larger than this broker is meant for, and is read into memory at start; move to a Kafka cluster",
 			"bytes", size)
@@ -79,15 +81,27 @@ func (b *Broker) Healthy() error {
 	if what := b.damaged.Load(); what != nil {
 		return fmt.Errorf("the embedded log could not be written (%s): free space or replace the disk, then restart", *what)
 	}
-	var fs syscall.Statfs_t
-	if err := syscall.Statfs(b.dir, &fs); err != nil {
-		return fmt.Errorf("asking for the free space of %s: %w", b.dir, err)
+	free, err := b.FreeBytes()
+	if err != nil {
+		return err
 	}
-	if free := fs.Bavail * uint64(fs.Bsize); free < MinFreeBytes {
+	if free < MinFreeBytes {
 		return fmt.Errorf("only %d MB of disk are free, commands are refused below %d MB: free some space", free>>20, MinFreeBytes>>20)
 	}
 	return nil
 }
+
+// FreeBytes is the space that is left where the log lies.
+func (b *Broker) FreeBytes() (uint64, error) {
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(b.dir, &fs); err != nil {
+		return 0, fmt.Errorf("asking for the free space of %s: %w", b.dir, err)
+	}
+	return fs.Bavail * uint64(fs.Bsize), nil
+}
+
+// LogBytes is the size of the log on disk.
+func (b *Broker) LogBytes() int64 { return directorySize(filepath.Join(b.dir, logFolder)) }
 
 func directorySize(dir string) int64 {
 	var total int64

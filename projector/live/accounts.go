@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"daybook/domain/account"
 	"daybook/eventstore"
@@ -45,7 +46,7 @@ type moment struct {
 	last int64
 	// recent are the last events, ending with version last, without gap. Those that changed no balance are nil: they
 	// only count.
-	recent []*projector.Change
+	recent []*pushed
 	// over is closed when the next event has come.
 	over chan struct{}
 	// arrived counts the subscribers that have seen it all.
@@ -95,7 +96,7 @@ func (a *accounts) unwatch(w *watched, at *moment) {
 	a.watching.Add(-1)
 }
 
-func (a *accounts) publish(e *eventstore.Event, keep int) {
+func (a *accounts) publish(e *eventstore.Event, now time.Time, keep int) {
 	s := a.shardOf(e.AggregateID)
 	if s.watching.Load() == 0 {
 		return
@@ -103,13 +104,13 @@ func (a *accounts) publish(e *eventstore.Event, keep int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if w := s.byID[e.AggregateID]; w != nil {
-		w.add(e, keep)
+		w.add(e, now, keep)
 	}
 }
 
 // add makes the event the account's last. The oldest makes room for it: a subscriber that had not seen that one yet
 // finds the gap by the versions, and fills it from the history.
-func (w *watched) add(e *eventstore.Event, keep int) {
+func (w *watched) add(e *eventstore.Event, now time.Time, keep int) {
 	old := w.now.Load()
 	if e.Version <= old.last {
 		return
@@ -122,7 +123,7 @@ func (w *watched) add(e *eventstore.Event, keep int) {
 		m.recent = m.recent[1:]
 	}
 	// Older moments share the array but not what is appended to it, which lies behind their end.
-	m.recent = append(m.recent, changeOf(e))
+	m.recent = append(m.recent, changeOf(e, now))
 	w.now.Store(m)
 	close(old.over)
 }
@@ -141,7 +142,7 @@ func (w *watched) arrive(m *moment) {
 
 // after returns the event that follows on a version; not found when it was let go of or has not come yet. A change of
 // nil is an event that changed no balance.
-func (m *moment) after(version int64) (change *projector.Change, found bool) {
+func (m *moment) after(version int64) (change *pushed, found bool) {
 	i := version - m.last + int64(len(m.recent))
 	if i < 0 || i >= int64(len(m.recent)) {
 		return nil, false
@@ -149,10 +150,13 @@ func (m *moment) after(version int64) (change *projector.Change, found bool) {
 	return m.recent[i], true
 }
 
-func changeOf(e *eventstore.Event) *projector.Change {
+func changeOf(e *eventstore.Event, now time.Time) *pushed {
 	d, ok := e.Data.(*account.BalanceChanged)
 	if !ok {
 		return nil
 	}
-	return &projector.Change{AccountID: e.AggregateID, Version: e.Version, Timestamp: e.Timestamp, BalanceChanged: *d}
+	return &pushed{
+		Change:   projector.Change{AccountID: e.AggregateID, Version: e.Version, Timestamp: e.Timestamp, BalanceChanged: *d},
+		recorded: now, traceparent: e.Traceparent,
+	}
 }

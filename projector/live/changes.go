@@ -41,6 +41,8 @@ type ChangeFeed struct {
 	// projected is a version that the read model has.
 	projected int64
 	behind    pauses
+	// reading tells that the subscriber has gone to the history and not come back.
+	reading bool
 }
 
 // Changes begins a feed of an account's changes: those after the given version, or those to come when it is nil.
@@ -107,25 +109,28 @@ func (c *ChangeFeed) Next(ctx context.Context) (projector.Change, error) {
 			return projector.Change{}, err
 		}
 		if change, ok := c.fromPage(); ok {
+			c.feed.metrics.history.Inc()
 			return change, nil
 		}
 		m := c.watched.now.Load()
 		if change, found := m.after(c.seen); found {
 			c.seen++
 			c.resetPauses()
-			if change != nil {
-				return *change, nil
+			if c.reading = false; change != nil {
+				c.feed.handedOver(change)
+				return change.Change, nil
 			}
 			continue
 		}
 		if c.seen < max(c.known, m.last) {
+			c.fellBack()
 			if err := c.readHistory(ctx); err != nil {
 				return projector.Change{}, err
 			}
 			continue
 		}
 		if c.at != m {
-			c.at = m
+			c.at, c.reading = m, false
 			c.watched.arrive(m)
 		}
 		select {

@@ -9,6 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+
 	"daybook/domain"
 	"daybook/domain/account"
 	"daybook/domain/transaction"
@@ -40,7 +43,7 @@ type History interface {
 	Transaction(ctx context.Context, id string) (transaction.State, error)
 }
 
-// Config is what a feed works with. Everything down to Logger is required.
+// Config is what a feed works with. Everything down to Clock is required.
 type Config struct {
 	Log Log
 	// Partitions is the number of partitions of the event topics.
@@ -48,6 +51,12 @@ type Config struct {
 	Accounts   Accounts
 	History    History
 	Logger     *slog.Logger
+	// Clock tells the time.
+	Clock func() time.Time
+
+	// Registerer takes the feed's metrics, Tracer makes its spans. Nil means none.
+	Registerer prometheus.Registerer
+	Tracer     trace.Tracer
 
 	// MaxSubscribers bounds the open feeds, of both kinds together. Default 20,000.
 	MaxSubscribers int
@@ -74,6 +83,9 @@ type Feed struct {
 	accounts     accounts
 	transactions transactions
 	reading      chan struct{}
+	metrics      *metrics
+	// trouble is what keeps a partition of transaction events from being followed.
+	trouble []atomic.Pointer[string]
 }
 
 // New makes a feed. Account events come through Publish, transaction events while Run runs.
@@ -85,7 +97,8 @@ func New(cfg Config) *Feed {
 	cfg.Patience = positiveOr(cfg.Patience, 30*time.Second)
 	cfg.FollowWait = positiveOr(cfg.FollowWait, 500*time.Millisecond)
 	cfg.SettleWait = positiveOr(cfg.SettleWait, 2*time.Second)
-	f := &Feed{cfg: cfg, reading: make(chan struct{}, cfg.HistoryReads)}
+	f := &Feed{cfg: cfg, reading: make(chan struct{}, cfg.HistoryReads), trouble: make([]atomic.Pointer[string], cfg.Partitions)}
+	f.metrics = newMetrics(cfg.Registerer, f)
 	f.accounts.init()
 	f.transactions.init()
 	return f
@@ -104,8 +117,9 @@ func (f *Feed) Publish(_ int32, events []eventstore.Recorded) {
 	if f.accounts.watching.Load() == 0 {
 		return
 	}
+	now := f.cfg.Clock()
 	for i := range events {
-		f.accounts.publish(&events[i].Event, f.cfg.Buffer)
+		f.accounts.publish(&events[i].Event, now, f.cfg.Buffer)
 	}
 }
 
@@ -113,6 +127,7 @@ func (f *Feed) Publish(_ int32, events []eventstore.Recorded) {
 func (f *Feed) enter() error {
 	if f.subscribers.Add(1) > int64(f.cfg.MaxSubscribers) {
 		f.leave()
+		f.metrics.refused.Inc()
 		return domain.Refuse(domain.Overloaded, "", "too many subscriptions are open; try again later or on another node")
 	}
 	return nil

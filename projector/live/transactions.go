@@ -244,6 +244,8 @@ func (f *Feed) follow(ctx context.Context, partition int32) {
 			retries = newPauses(firstRetry, longestRetry, math.MaxInt64)
 		}
 		if err != nil && ctx.Err() == nil {
+			text := err.Error()
+			f.trouble[partition].Store(&text)
 			f.cfg.Logger.Warn("transaction events cannot be followed; trying again", "partition", partition, "error", err)
 			retries.wait(ctx)
 		}
@@ -271,6 +273,7 @@ func (f *Feed) followWatched(ctx context.Context, partition int32) (reads int, e
 		if err != nil {
 			return reads, err
 		}
+		f.trouble[partition].Store(nil)
 		next = chunk.Next
 		for i := range chunk.Messages {
 			f.take(&chunk.Messages[i])

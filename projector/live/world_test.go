@@ -50,7 +50,7 @@ func newWorld() *world {
 }
 
 func (w *world) config() Config {
-	return Config{Partitions: 3, Accounts: w, History: model{w}, Logger: testenv.Logger(), Patience: 10 * time.Second}
+	return Config{Partitions: 3, Accounts: w, History: model{w}, Logger: testenv.Logger(), Clock: time.Now, Patience: 10 * time.Second}
 }
 
 // Owned implements Accounts.
@@ -160,14 +160,14 @@ func (m model) Changes(_ context.Context, q projector.ChangesQuery) (projector.C
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for i := q.AfterVersion; i < m.projected[q.AccountID]; i++ {
-		c := changeOf(&m.events[q.AccountID][i].Event)
+		c := changeOf(&m.events[q.AccountID][i].Event, time.Time{})
 		if c == nil {
 			continue
 		}
 		if page.More = len(page.Changes) == q.First; page.More {
 			break
 		}
-		page.Changes = append(page.Changes, *c)
+		page.Changes = append(page.Changes, c.Change)
 	}
 	if m.forge != nil {
 		m.forge(&page)

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"daybook/engine"
+	"daybook/eventstore/embedded"
+	"daybook/server"
+)
+
+const (
+	// silence is after how long without an answer the log counts as away; it is asked about every second.
+	silence = 5 * time.Second
+	// behind is how old the state that the read model shows may be.
+	behind = 30 * time.Second
+	// pingEvery is how often at most the database is asked for a sign of life.
+	pingEvery = time.Second
+)
+
+// health tells how the parts of a node are. A part that is away makes the node degraded as long as it serves the rest:
+// the other nodes have the same log and database, so that taking this one out of service would help nobody.
+type health struct {
+	node *Main
+
+	mu sync.Mutex
+	// settled tells that this node has once owned all that was assigned to it.
+	settled bool
+
+	pinging sync.Mutex
+	pinged  time.Time
+	failed  error
+}
+
+// Check implements server.Config's Health.
+func (h *health) Check(ctx context.Context) server.Health {
+	partitions := h.node.engine.Status()
+	parts := server.Health{
+		"log": h.log(partitions), "partitions": h.partitions(partitions), "readModel": h.readModel(ctx), "live": h.live(),
+	}
+	if b := h.node.cluster.broker; b != nil {
+		parts["disk"] = disk(b)
+	}
+	return parts
+}
+
+// log tells whether the log answers.
+func (h *health) log(partitions []engine.PartitionStatus) server.Component {
+	now := h.node.clock()
+	var silent []int32
+	for _, p := range partitions {
+		if now.Sub(p.Heard) > silence {
+			silent = append(silent, p.Partition)
+		}
+	}
+	if len(silent) == 0 {
+		return server.Component{State: server.OK}
+	}
+	return server.Component{
+		State: server.Degraded, Code: "LOG_UNAVAILABLE", Details: map[string]any{"partitions": silent}, Cause: troubles(partitions),
+		Message: "the log does not answer and commands are refused; look whether the brokers run and can be reached",
+	}
+}
+
+func troubles(partitions []engine.PartitionStatus) string {
+	var all []string
+	for _, p := range partitions {
+		if p.Error != "" {
+			all = append(all, fmt.Sprintf("partition %d: %s", p.Partition, p.Error))
+		}
+	}
+	return strings.Join(all, "; ")
+}
+
+// partitions tells whether this node owns what it should. Until it first does, it is not ready: a rolling restart waits
+// for that. Later the partitions that it does own are served meanwhile.
+func (h *health) partitions(partitions []engine.PartitionStatus) server.Component {
+	owned, taking, crowded := []int32{}, []int32{}, false
+	for _, p := range partitions {
+		if p.Owned {
+			owned = append(owned, p.Partition)
+		} else if p.Assigned {
+			taking = append(taking, p.Partition)
+		}
+		crowded = crowded || p.Waiting >= p.Capacity
+	}
+	c := server.Component{State: server.OK, Cause: troubles(partitions), Details: map[string]any{"owned": owned, "takingOver": taking}}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	joined := h.node.joined.Load()
+	h.settled = h.settled || (joined && len(taking) == 0)
+	switch {
+	case !joined:
+		c.State, c.Code = server.Unready, "STARTING"
+		c.Message = "the group has not handed out the partitions yet; wait, and if it lasts look whether the brokers run"
+	case !h.settled:
+		c.State, c.Code = server.Unready, "TAKING_OVER"
+		c.Message = "partitions are being taken over for the first time; wait, and if it lasts read the cause"
+	case len(taking) > 0:
+		c.State, c.Code = server.Degraded, "TAKING_OVER"
+		c.Message = "commands of the partitions being taken over wait or are refused; if it lasts read the cause"
+	case c.Cause != "":
+		c.State, c.Code = server.Degraded, "PARTITION_INTERRUPTED"
+		c.Message = "this node's copy of a partition does not follow the log; read the cause and look whether the brokers run"
+	case crowded:
+		c.State, c.Code = server.Degraded, "OVERLOADED"
+		c.Message = "more commands come than a partition takes and some are refused; send fewer, or in batches"
+	}
+	return c
+}
+
+// readModel tells whether queries are answered, and with how old a state.
+func (h *health) readModel(ctx context.Context) server.Component {
+	var cause string
+	var delay time.Duration
+	var lag int64
+	for _, s := range h.node.projector.Status() {
+		delay, lag = max(delay, s.Delay), lag+s.Lag
+		if s.Error != "" {
+			cause = fmt.Sprintf("%s/%d: %s", s.Topic, s.Partition, s.Error)
+		}
+	}
+	c := server.Component{
+		State: server.OK, Cause: cause, Details: map[string]any{"lagOffsets": lag, "lagSeconds": delay.Round(time.Millisecond).Seconds()},
+	}
+	err := h.ping(ctx)
+	switch {
+	case err != nil:
+		c.State, c.Code = server.Degraded, "READ_MODEL_UNAVAILABLE"
+		c.Message = "queries are refused, commands and live feeds go on; look whether the database runs and can be reached"
+	case cause != "":
+		c.State, c.Code = server.Degraded, "PROJECTION_INTERRUPTED"
+		c.Message = "queries show an old state; read the cause, and replace this node if its version is older than the tables"
+	case delay > behind:
+		c.State, c.Code = server.Degraded, "READ_MODEL_BEHIND"
+		c.Message = "queries show an old state; wait if it shrinks, else give the database more room or send fewer commands"
+	}
+	return c
+}
+
+// ping asks the database, which many who ask at once share.
+func (h *health) ping(ctx context.Context) error {
+	h.pinging.Lock()
+	defer h.pinging.Unlock()
+	if h.node.clock().Sub(h.pinged) < pingEvery {
+		return h.failed
+	}
+	err := h.node.model.Ping(ctx)
+	if ctx.Err() != nil {
+		return h.failed // Who asked has gone; that tells nothing.
+	}
+	h.pinged, h.failed = h.node.clock(), err
+	return err
+}
+
+func (h *health) live() server.Component {
+	s := h.node.feed.Status()
+	c := server.Component{State: server.OK, Cause: s.Error, Details: map[string]any{"subscriptions": s.Subscribers, "limit": s.Limit}}
+	switch {
+	case s.Subscribers >= s.Limit:
+		c.State, c.Code = server.Degraded, "SUBSCRIPTIONS_FULL"
+		c.Message = "new subscriptions are refused; start more nodes, or let clients close what they do not need"
+	case s.Error != "":
+		c.State, c.Code = server.Degraded, "LIVE_INTERRUPTED"
+		c.Message = "transactions' updates come late; read the cause and look whether the brokers run"
+	}
+	return c
+}
+
+func disk(b *embedded.Broker) server.Component {
+	free, err := b.FreeBytes()
+	c := server.Component{State: server.OK, Details: map[string]any{"freeBytes": free}}
+	if unhealthy := b.Healthy(); unhealthy != nil {
+		c.State, c.Code, c.Cause = server.Degraded, "LOG_DAMAGED", unhealthy.Error()
+		c.Message = "commands are refused since the log could not be written, queries go on; free space or replace the disk, then restart"
+		if err == nil && free < embedded.MinFreeBytes {
+			c.Code, c.Message = "DISK_FULL", "commands are refused until space is free, queries go on; free some space"
+		}
+	}
+	return c
+}
