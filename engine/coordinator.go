@@ -96,7 +96,7 @@ func (c *coordinator) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := c.step(ctx)
 		if err != nil && ctx.Err() == nil {
-			c.engine.cfg.Logger.Warn("transactions wait; trying again", "partition", c.partition, "error", err)
+			c.engine.cfg.Logger.Warn("what follows from movements waits; trying again; look whether the brokers run", "partition", c.partition, "error", err)
 			sleep(ctx, retryMax/4)
 		}
 	}

@@ -253,7 +253,7 @@ func (e *Engine) awaitSettled(ctx context.Context, tx *transaction.State, f *fol
 		defer end()
 		if err := e.settled(tx); err != nil {
 			// The movement stands whatever cannot be read here; its status is told as it was.
-			e.cfg.Logger.Error("a transaction's legs cannot be looked up", "transaction", tx.ID, "error", err)
+			e.cfg.Logger.Error("a transaction's legs cannot be looked up and it is answered as it was; look at the disk of the state directory", "transaction", tx.ID, "error", err)
 			return
 		}
 	}

@@ -113,7 +113,7 @@ func (e *Engine) catchUp(ctx context.Context, p int32) error {
 	}
 	end, err := e.log.EndOffset(eventstore.AccountEvents, p)
 	if err != nil {
-		e.cfg.Logger.Warn("the end of the log cannot be found", "partition", p, "error", err)
+		e.cfg.Logger.Warn("the end of the log cannot be found and a command is refused; look whether the brokers run", "partition", p, "error", err)
 		return behind()
 	}
 	for {

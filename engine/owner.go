@@ -271,7 +271,8 @@ func (o *owner) takeStep(b *batch, s *step) error {
 		return err
 	}
 	if err != nil {
-		o.engine.cfg.Logger.Error("a command cannot be recorded and is passed over", "command", s.command.ID, "error", err)
+		o.engine.cfg.Logger.Error("a command cannot be recorded and is passed over; its transaction stays unfinished, report it with this line",
+			"partition", o.partition.id, "command", s.command.ID, "error", err)
 	}
 	return nil
 }

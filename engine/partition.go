@@ -152,7 +152,7 @@ func (p *partition) report(err error) {
 	p.mu.Unlock()
 	text := err.Error()
 	if before := p.lastErr.Swap(&text); before == nil || *before != text {
-		p.engine.cfg.Logger.Warn("partition interrupted; trying again", "partition", p.id, "error", err)
+		p.engine.cfg.Logger.Warn("partition interrupted, its commands wait or are refused; trying again; look whether the brokers run", "partition", p.id, "error", err)
 	}
 }
 

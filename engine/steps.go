@@ -110,7 +110,7 @@ func (e *Engine) readSteps(ctx context.Context, partition int32, from int64, to 
 		}
 		if err != nil {
 			if ctx.Err() == nil {
-				e.cfg.Logger.Warn("commands wait; trying again", "partition", partition, "error", err)
+				e.cfg.Logger.Warn("the command topic cannot be read and commands wait; trying again; look whether the brokers run", "partition", partition, "error", err)
 				sleep(ctx, retryMax/4)
 			}
 			continue
@@ -152,7 +152,7 @@ func (e *Engine) decodeSteps(partition int32, chunk eventstore.Chunk) stepBatch 
 		}
 		c, err := eventstore.DecodeCommand(m)
 		if err != nil || e.partitionOf(c.AccountID) != partition {
-			e.cfg.Logger.Error("a command is unreadable or misplaced and is passed over", "partition", partition,
+			e.cfg.Logger.Error("a command is unreadable or misplaced and is passed over; find out what else writes to the command topic", "partition", partition,
 				"offset", m.Offset, "error", err)
 			continue
 		}

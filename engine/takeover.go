@@ -170,7 +170,7 @@ func (p *partition) refuseTooLarge() {
 // leaveOpen answers the pending batches' callers that the outcome is not known.
 func (p *partition) leaveOpen(err error) {
 	if len(p.pending) > 0 {
-		p.engine.cfg.Logger.Error("batches are left without a definite answer", "partition", p.id, "batches", len(p.pending), "error", err)
+		p.engine.cfg.Logger.Error("batches are left without a definite answer; their callers have to send them again with the same idempotency keys", "partition", p.id, "batches", len(p.pending), "error", err)
 	}
 	for _, b := range p.pending {
 		b.stored.Close()

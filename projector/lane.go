@@ -119,10 +119,10 @@ func (l *lane) fail(err error) {
 		return
 	}
 	if errors.Is(err, errStale) {
-		l.log.Warn("the projection begins anew from the position in the database", "error", err)
+		l.log.Warn("the projection begins anew from the position in the database; nothing is to be done unless this lasts", "error", err)
 		return
 	}
-	l.log.Error("the projection waits; trying again", "error", err)
+	l.log.Error("the projection waits and queries show an old state; trying again; look whether database and brokers run", "error", err)
 }
 
 func (l *lane) recover() {

@@ -151,7 +151,7 @@ func (m *ReadModel) readError(ctx context.Context, err error) error {
 	}
 	text := err.Error()
 	if last := m.readTrouble.Swap(&text); last == nil || *last != text {
-		m.cfg.Logger.Error("the read model cannot be read", "error", err)
+		m.cfg.Logger.Error("the read model cannot be read and queries are refused; look whether the database runs and can be reached", "error", err)
 	}
 	return domain.Refuse(domain.Unavailable, "", "the read model cannot be reached at the moment; try again")
 }

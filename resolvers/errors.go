@@ -129,14 +129,14 @@ func (r *Resolver) internal(ctx context.Context, err error, at *gqlerror.Error) 
 		return domain.Refuse(domain.Unavailable, "", "the request ended before it was answered")
 	}
 	id := r.NewID()
-	r.Logger.ErrorContext(ctx, "a request failed inside", "errorId", id, "path", at.Path.String(), "error", err)
+	r.Logger.ErrorContext(ctx, "a request failed inside; read the error, and report it if it is none of the services", "errorId", id, "path", at.Path.String(), "error", err)
 	return domain.Refuse(domain.Internal, "", "something failed inside; it is logged under the id %s", id)
 }
 
 // Recover turns a panic into an error for clients and logs the rest.
 func (r *Resolver) Recover(ctx context.Context, cause any) error {
 	id := r.NewID()
-	r.Logger.ErrorContext(ctx, "a request panicked", "errorId", id, "panic", cause, "stack", string(debug.Stack()))
+	r.Logger.ErrorContext(ctx, "a request panicked; report it with its stack", "errorId", id, "panic", cause, "stack", string(debug.Stack()))
 	return NewError(domain.Internal, "something failed inside; it is logged under the id %s", id)
 }
 

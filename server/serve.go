@@ -42,7 +42,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	err := h.Shutdown(patience)
 	goodbye.Wait()
 	if err != nil {
-		s.config.Logger.Warn("requests were cut off at shutdown", "after", s.limits.Shutdown)
+		s.config.Logger.Warn("requests were cut off at shutdown; their clients have to send them again with the same idempotency keys", "after", s.limits.Shutdown)
 		err = h.Close()
 	}
 	if serveErr := <-ended; !errors.Is(serveErr, http.ErrServerClosed) {

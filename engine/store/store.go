@@ -78,7 +78,7 @@ func (b bridge) Infof(format string, args ...any) {
 
 // Errorf implements pebble.Logger.
 func (b bridge) Errorf(format string, args ...any) {
-	b.log.Error("state store", "message", fmt.Sprintf(format, args...))
+	b.log.Error("the state store reports an error; free disk or mend rights, or stop the node and delete the state directory", "message", fmt.Sprintf(format, args...))
 }
 
 // Fatalf implements pebble.Logger, which does not return from it.

@@ -132,5 +132,5 @@ func (l *bridge) Logf(level kfake.LogLevel, format string, args ...any) {
 	if strings.HasPrefix(text, "persist ") {
 		l.broker.damaged.CompareAndSwap(nil, &text)
 	}
-	l.log.Warn("embedded broker", "message", text)
+	l.log.Warn("the embedded broker reports trouble; if it could not write, free space or replace the disk, then restart", "message", text)
 }

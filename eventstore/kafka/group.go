@@ -61,7 +61,7 @@ func (c *Client) beMember(ctx context.Context, client sarama.Client, cfg GroupCo
 	handler := &groupHandler{topic: cfg.Topic, assigned: assigned}
 	for ctx.Err() == nil {
 		if err := group.Consume(ctx, []string{cfg.Topic}, handler); err != nil && ctx.Err() == nil {
-			c.log.Warn("the group gives no partitions; trying again", "group", cfg.Group, "error", err)
+			c.log.Warn("the group gives no partitions; trying again; look whether the brokers run and allow the session timeout", "group", cfg.Group, "error", err)
 			_ = pause(ctx, time.Second)
 		}
 	}

@@ -246,7 +246,7 @@ func (f *Feed) follow(ctx context.Context, partition int32) {
 		if err != nil && ctx.Err() == nil {
 			text := err.Error()
 			f.trouble[partition].Store(&text)
-			f.cfg.Logger.Warn("transaction events cannot be followed; trying again", "partition", partition, "error", err)
+			f.cfg.Logger.Warn("transaction events cannot be followed and updates come late; trying again; look whether the brokers run", "partition", partition, "error", err)
 			retries.wait(ctx)
 		}
 	}
@@ -290,7 +290,7 @@ func (f *Feed) take(m *eventstore.Message) {
 	e, err := eventstore.Decode(m)
 	data, ok := e.Data.(*transaction.Event)
 	if err != nil || !ok {
-		f.cfg.Logger.Error("a transaction event is unreadable and is passed over", "offset", m.Offset, "error", err)
+		f.cfg.Logger.Error("a transaction event is unreadable and is passed over; run daybook verify", "offset", m.Offset, "error", err)
 		return
 	}
 	f.transactions.add(e.AggregateID, data, e.Timestamp)
