@@ -316,6 +316,28 @@ func TestTheDocumentsNameTheMetricsThereAre(t *testing.T) {
 	})
 }
 
+func TestEachAlarmIsExplained(t *testing.T) {
+	rules, err := os.ReadFile("../../docs/alerts.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	alarms := func(text []byte, pattern string) (names []string) {
+		for _, found := range regexp.MustCompile(pattern).FindAllSubmatch(text, -1) {
+			names = append(names, string(found[1]))
+		}
+		slices.Sort(names)
+		return names
+	}
+	shipped, explained := alarms(rules, `(?m)^ +- alert: (\w+)$`), alarms(page, "(?m)^\\| `(Daybook\\w+)`")
+	if len(shipped) == 0 || !slices.Equal(shipped, explained) {
+		t.Errorf("alerts.yml has %v, operations.md explains %v", shipped, explained)
+	}
+}
+
 func TestAMutationIsOneTrace(t *testing.T) {
 	const traceID, caller = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 	exporter := tracetest.NewInMemoryExporter()
