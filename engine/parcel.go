@@ -82,12 +82,12 @@ func (e *Engine) decodeParcel(partition int32, m *eventstore.Message) ([]step, e
 	if len(p.Requests) == 0 {
 		return nil, errors.New("there are no commands in it")
 	}
-	to := &home{engine: e, parcel: p, open: len(p.Requests)}
+	to, now := &home{engine: e, parcel: p, open: len(p.Requests)}, e.cfg.Clock()
 	for _, r := range p.Requests {
 		if r == nil || r.Command == nil || e.partitionOf(r.Command.Address()) != partition {
 			return nil, errors.New("a command in it belongs to another partition")
 		}
-		r.home, r.done = to, make(chan struct{})
+		r.home, r.done, r.entered = to, make(chan struct{}), now
 		r.state.Store(taken)
 	}
 	if p.Atomic {
