@@ -71,67 +71,6 @@ func newMetrics(to prometheus.Registerer, partitions int32) *metrics {
 	return m
 }
 
-// commandNames are the kinds of commands, as the API's mutations are called.
-var commandNames = [...]string{
-	createAccount: "createAccount",
-	topUp:         "topUp",
-	withdraw:      "withdraw",
-	transfer:      "transfer",
-	pay:           "pay",
-	refund:        "refund",
-	authorizeHold: "authorizeHold",
-	captureHold:   "captureHold",
-	voidHold:      "voidHold",
-	changeStatus:  "changeAccountStatus",
-	changeLimits:  "changeAccountLimits",
-	otherCommand:  "other",
-}
-
-const (
-	createAccount = iota
-	topUp
-	withdraw
-	transfer
-	pay
-	refund
-	authorizeHold
-	captureHold
-	voidHold
-	changeStatus
-	changeLimits
-	otherCommand
-)
-
-// kindOf is the index of a command's name.
-func kindOf(c ledger.Command) int {
-	switch c.(type) {
-	case *ledger.CreateAccount:
-		return createAccount
-	case *ledger.TopUp:
-		return topUp
-	case *ledger.Withdraw:
-		return withdraw
-	case *ledger.Transfer:
-		return transfer
-	case *ledger.Pay:
-		return pay
-	case *ledger.Refund:
-		return refund
-	case *ledger.AuthorizeHold:
-		return authorizeHold
-	case *ledger.CaptureHold:
-		return captureHold
-	case *ledger.VoidHold:
-		return voidHold
-	case *ledger.ChangeStatus:
-		return changeStatus
-	case *ledger.ChangeLimits:
-		return changeLimits
-	default:
-		return otherCommand
-	}
-}
-
 // answered counts a command and what it was answered.
 func (e *Engine) answered(c ledger.Command, began time.Time, err error) {
 	e.metrics.commands[kindOf(c)].Observe(e.since(began))

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -257,17 +256,6 @@ func (l *load) send(a *api, o *operation) {
 		l.told[f.Error()]++
 		l.mu.Unlock()
 	}
-}
-
-// wasTold tells how many answers were top-level errors that contain the text.
-func (l *load) wasTold(text string) int {
-	n := 0
-	for told, times := range l.heard() {
-		if strings.Contains(told, text) {
-			n += times
-		}
-	}
-	return n
 }
 
 // heard lists the top-level errors and how often each was told.
