@@ -132,13 +132,15 @@ func (f *forwarder) sendParcels(ctx context.Context, p int32) {
 				messages = append(messages, m)
 			}
 		}
-		err := f.post(ctx, to, messages, f.engine.cfg.CommandTimeout, func(failed bool) {
+		err := f.post(ctx, to, messages, f.engine.cfg.CommandTimeout, func(failed bool) (goOn bool) {
 			switch {
 			case !failed:
 				w.down.Store(0)
 			case w.down.Load() == 0:
 				w.down.Store(f.engine.cfg.Clock().UnixNano())
 			}
+			// What nobody waits for any more is better not done late.
+			return slices.ContainsFunc(parcels, wanted)
 		})
 		w.down.Store(0) // Whether it works by now is seen with the next.
 		if err != nil && ctx.Err() == nil {
@@ -206,17 +208,22 @@ func stillWanted(p *parcel) []*request {
 	return slices.DeleteFunc(slices.Clone(p.Requests), func(r *request) bool { return !r.take() })
 }
 
-// post writes messages, trying again for a bounded time. Those that were not answered may be in the log all the same.
-func (f *forwarder) post(ctx context.Context, to eventstore.Appender, messages []eventstore.Message, patience time.Duration, tell func(failed bool)) error {
+// wanted tells whether anybody waits for an answer to a parcel.
+func wanted(p *parcel) bool {
+	return slices.ContainsFunc(p.Requests, func(r *request) bool { return r.flag().Load() == taken })
+}
+
+// post writes messages, trying again for a bounded time and while it is told to. Those that were not answered may be in the log all the same.
+func (f *forwarder) post(ctx context.Context, to eventstore.Appender, messages []eventstore.Message, patience time.Duration, tell func(failed bool) (goOn bool)) error {
 	began := f.engine.cfg.Clock()
 	for len(messages) > 0 {
 		n := fitting(messages)
 		err := to.Append(ctx, messages[:n])
-		tell(err != nil)
+		goOn := tell(err != nil)
 		switch {
 		case err == nil:
 			messages = messages[n:]
-		case errors.Is(err, eventstore.ErrTooLarge) || ctx.Err() != nil || f.engine.cfg.Clock().Sub(began) > patience:
+		case !goOn || errors.Is(err, eventstore.ErrTooLarge) || ctx.Err() != nil || f.engine.cfg.Clock().Sub(began) > patience:
 			return err
 		default:
 			sleep(ctx, postPause)

@@ -141,7 +141,7 @@ func (f *forwarder) sendReplies(ctx context.Context) {
 		if messages == nil {
 			return
 		}
-		if err := f.post(ctx, to, messages, f.engine.cfg.CommandTimeout, func(bool) {}); err != nil && ctx.Err() == nil {
+		if err := f.post(ctx, to, messages, f.engine.cfg.CommandTimeout, func(bool) bool { return true }); err != nil && ctx.Err() == nil {
 			f.engine.cfg.Logger.Warn("answers for other nodes are lost; their clients are told that the outcome is not known", "error", err)
 		}
 	}

@@ -100,8 +100,8 @@ func anew(requests []*request) []*request {
 	var left []*request
 	for _, r := range requests {
 		switch {
-		case r.closed != nil:
-			refuseWhole(r, r.closed)
+		case r.closed:
+			refuseWhole(r, refusedElsewhere())
 		case r.home != nil:
 			drop(r)
 		default:
@@ -145,15 +145,15 @@ func (o *owner) release(r *request) {
 func (o *owner) closeOthers(r *request) {
 	for _, member := range whole(r) {
 		for _, other := range o.held[keyOf(member)] {
-			if !slices.ContainsFunc(whole(other), func(m *request) bool { return m.Fingerprint == member.Fingerprint }) {
-				continue
-			}
-			other.closed = domain.Refuse(domain.Unavailable, "", "this command did nothing: the same idempotency key was refused meanwhile; send it again to try anew")
-			if !other.inAtomic() && !r.inAtomic() {
-				other.closed = r.err
+			if slices.ContainsFunc(whole(other), func(m *request) bool { return m.Fingerprint == member.Fingerprint }) {
+				other.closed = true
 			}
 		}
 	}
+}
+
+func refusedElsewhere() error {
+	return domain.Refuse(domain.Unavailable, "", "this command did nothing: another attempt under its idempotency key was refused meanwhile; send it again to try anew")
 }
 
 func refuseWhole(r *request, err error) {

@@ -190,11 +190,7 @@ func (o *owner) known(requests []*request) (bool, error) {
 // drop answers what another node sent to a turn of ownership that is over, where it was not carried out. Nobody else decides
 // what was sent to that turn.
 func drop(r *request) {
-	err := errNotDone
-	if r.closed != nil {
-		err = r.closed
-	}
-	refuseWhole(r, err)
+	refuseWhole(r, errNotDone)
 }
 
 // answered sends the answers once all are there. What was not come to is never answered here: whoever owns the partition

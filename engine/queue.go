@@ -66,11 +66,11 @@ func (p *partition) eachWaiting(give func(requests []*request)) {
 		select {
 		case r := <-p.queue:
 			p.dequeued(r)
-			if r.home != nil {
-				drop(r)
-				continue
+			if r.home == nil {
+				give(together(r))
+			} else {
+				anew([]*request{r})
 			}
-			give(together(r))
 		default:
 			return
 		}

@@ -34,7 +34,7 @@ type request struct {
 	// ordered tells of a leading request that all that came before it on any way has been decided.
 	ordered bool
 	// closed tells of a leading request that another under the same key was refused for good: it is not carried out any more.
-	closed error
+	closed bool
 	// entered is when the request was queued; moments, where traced, how its batch went on, set before done is closed.
 	entered time.Time
 	moments *moments

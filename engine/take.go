@@ -31,7 +31,7 @@ func (o *owner) takeQueued(b *batch, r *request) error {
 // takeRequest decides one request, or the atomic group that it leads.
 func (o *owner) takeRequest(b *batch, r *request) error {
 	if r.home != nil && r.home.taker != o.partition.marker {
-		drop(r) // An earlier turn left it.
+		anew([]*request{r}) // An earlier turn left it.
 		return nil
 	}
 	if !r.take() {
@@ -55,11 +55,11 @@ func (o *owner) takeRequest(b *batch, r *request) error {
 
 // reckon decides one request, or the atomic group that it leads.
 func (o *owner) reckon(b *batch, r *request) error {
-	if r.closed != nil {
+	if r.closed {
 		if known, err := o.known(whole(r)); err != nil || !known {
 			b.requests = append(b.requests, whole(r)...)
 			for _, member := range whole(r) {
-				member.result, member.err = ledger.Result{}, r.closed
+				member.result, member.err = ledger.Result{}, refusedElsewhere()
 			}
 			return err
 		}
