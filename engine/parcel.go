@@ -188,9 +188,12 @@ func (o *owner) known(requests []*request) (bool, error) {
 }
 
 // drop answers what another node sent to a turn of ownership that is over, where it was not carried out. Nobody else decides
-// what was sent to that turn.
+// what was sent to that turn. What was sent to another turn may have been carried out in it: that is for the next owner to
+// tell.
 func drop(r *request) {
-	refuseWhole(r, errNotDone)
+	if r.home.parcel.verdict == decided {
+		refuseWhole(r, errNotDone)
+	}
 }
 
 // answered sends the answers once all are there. What was not come to is never answered here: whoever owns the partition
