@@ -21,7 +21,7 @@ func shrink(h history, v *Violation) history {
 	choices := withoutKinds(h.choices, fails)
 	for {
 		before := len(choices)
-		choices = simpler(without(choices, fails, &runs), fails)
+		choices = simpler(pooled(without(choices, fails, &runs), fails), fails)
 		if len(choices) == before || runs > shrinkRuns {
 			h.choices = choices
 			return h
@@ -62,6 +62,22 @@ func without(choices []choice, fails func([]choice) bool, runs *int) []choice {
 			return choices
 		}
 	}
+}
+
+// pooled makes one pause of several in a row.
+func pooled(choices []choice, fails func([]choice) bool) []choice {
+	for i := 0; i+1 < len(choices); {
+		if choices[i].kind == kClock && choices[i+1].kind == kClock {
+			other := slices.Delete(slices.Clone(choices), i, i+1)
+			other[i].n += choices[i].n
+			if fails(other) {
+				choices = other
+				continue
+			}
+		}
+		i++
+	}
+	return choices
 }
 
 // simpler makes single choices plainer.
