@@ -21,6 +21,10 @@ type auditor struct {
 	effects  map[effectKey]*effect
 	// after tells, by partition and offset, what an account was after that event.
 	after [partitions][]balance
+	// taken tells, by partition and offset, the epoch whose owner took an entry of the command topic up last, noted how far
+	// the log says that it was taken up.
+	taken [partitions][]int32
+	noted [partitions]int64
 	// By currency: what all accounts have, what is outside, what is on its way, and what unfinished moves hold.
 	sum, outside, transit, unfinished [len(currencies)]int64
 }
@@ -95,7 +99,7 @@ func (a *auditor) init(w *world) {
 func (a *auditor) line(part int32) { a.after[part] = append(a.after[part], balance{account: -1}) }
 
 // event audits one event as it reaches the log.
-func (a *auditor) event(part int32, offset int64, e *eventstore.Event) {
+func (a *auditor) event(part int32, offset int64, e *eventstore.Event, by *holding) {
 	n := accountNumber(e.AggregateID)
 	if n < 0 || homes[n] != part || offset != int64(len(a.after[part])) {
 		a.w.fail(0, "place", "%s of %s stands in partition %d at offset %d", e.Data.EventType(), e.AggregateID, part, offset)
@@ -116,6 +120,7 @@ func (a *auditor) event(part int32, offset int64, e *eventstore.Event) {
 	r := a.requests[e.CausationID]
 	if r != nil {
 		r.events++
+		a.effective(r, by)
 		if r.refused {
 			a.w.fail(8, "refused commands leave no event", "#%d was refused, and %s of %s is in the log", r.op.spec.op, e.Data.EventType(), acct.id)
 		}

@@ -119,13 +119,17 @@ func (a *auditor) refusal(r *request, err error) {
 		a.w.fail(8, "refused commands leave no event", "#%d was refused (%v) and is in the log", s.op, domain.CodeOf(err))
 	}
 	switch domain.CodeOf(err) {
-	case domain.Unavailable, domain.Overloaded, domain.BatchAborted: // They say nothing about the command.
+	case domain.Unavailable, domain.Overloaded: // They say nothing about the command.
+		return
+	case domain.BatchAborted: // Nor does this, but as a part of its group.
+		a.bar(r)
 		return
 	case domain.Internal:
 		a.w.fail(8, "refusals have a code", "#%d was refused with %v", s.op, err)
 		return
 	default:
 	}
+	a.bar(r)
 	a.borneOut(r, domain.CodeOf(err))
 	if r.repeats {
 		a.w.fail(5, "one key, one answer", "#%d was in the log when it was sent again, and is refused: %v", s.op, err)

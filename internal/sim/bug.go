@@ -62,6 +62,34 @@ const (
 	ForgetRefunds
 	// ForgetCaptures forgets what of a hold was captured.
 	ForgetCaptures
+	// SkipLine evaluates parcels that were addressed to another owner.
+	SkipLine
+	// ForgetParcels evaluates a parcel as often as it stands in the topic.
+	ForgetParcels
+	// ResendTold sends anew what an owner did not do, even if its client has its answer.
+	ResendTold
+	// MismatchReply takes an answer for that to another parcel.
+	MismatchReply
+	// ReplyBeforeWrite answers parcels when they are decided.
+	ReplyBeforeWrite
+	// ReplyUnconfirmed answers parcels without making sure that no newer owner wrote since.
+	ReplyUnconfirmed
+	// DisownUnconfirmed says of parcels for others that they are not done, without making sure of that.
+	DisownUnconfirmed
+	// DisownUnseen says of parcels for others that they are not done, without a look at the books.
+	DisownUnseen
+	// RefuseBeforeTopic refuses an owner's own requests before the command topic was read.
+	RefuseBeforeTopic
+	// RefuseBeforeQueue refuses parcels before the owner's queue was decided.
+	RefuseBeforeQueue
+	// RefuseApart lets attempts at one command be carried out after another one was refused.
+	RefuseApart
+	// HandOverRefused sends what was refused to the next owner.
+	HandOverRefused
+	// DropDisowned says, as a turn ends, that parcels for other owners are not done, as is true of its own.
+	DropDisowned
+	// PassParcel notes a position in the command topic behind a parcel that was not read.
+	PassParcel
 
 	bugs = iota
 )
@@ -71,6 +99,8 @@ var bugNames = [bugs]string{
 	"commands-first", "forget-legs", "lose-progress", "holds-not-counted", "decide-on-stored", "clock-back", "swap-events",
 	"forget-outcomes", "ignore-input", "answer-from-now", "offset-apart", "no-offset-check", "subscriber-skips",
 	"subscriber-repeats", "half-group", "refused-debits", "expire-early", "expire-never", "refuse-unconfirmed", "wrong-code", "forget-refunds", "forget-captures",
+	"skip-line", "forget-parcels", "resend-told", "mismatch-reply", "reply-before-write", "reply-unconfirmed", "disown-unconfirmed", "disown-unseen",
+	"refuse-before-topic", "refuse-before-queue", "refuse-apart", "hand-over-refused", "drop-disowned", "pass-parcel",
 }
 
 // String gives the name that ParseBug reads.

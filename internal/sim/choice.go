@@ -20,9 +20,14 @@ const (
 	kAnswer // the log's answer reaches the owner, or is lost
 	kRead   // a node reads on, rules its line, takes over
 	kCoord  // a coordinator does one thing
+	// Between nodes.
+	kPost  // a node sends what a partition's owner is to do
+	kReply // a node sends its answers to others
+	kHear  // a node reads the answers of others
 	// Faults.
 	kStraggler // what an earlier writer sent arrives late
-	kTwice     // a step command arrives twice
+	kMail      // parcels arrive late
+	kTwice     // what stands in a command topic arrives again
 	kAssign
 	kCrash
 	kStart
@@ -51,9 +56,10 @@ const (
 	answerOff       // it arrives, the answer does not
 	crashed         // broken off before it is complete
 	unaware         // whoever it concerns does not notice
+	apart           // commands sent together are carried out each by itself
 )
 
-var modeNames = [...]string{"", "lost on the way", "delayed", "sent twice", "overtaken by the next", "answer lost", "broken off", "old owner unaware"}
+var modeNames = [...]string{"", "lost on the way", "delayed", "sent twice", "overtaken by the next", "answer lost", "broken off", "unnoticed", ""}
 
 // choice is one step of a history. A history is no more than its choices: they are drawn from the seed once, and a
 // run of the same choices, or of some of them, needs no chance any more.
@@ -80,18 +86,21 @@ func (c *choice) String() string {
 			parts[i] = c.specs[i].String()
 		}
 		text := strings.Join(parts, "; ")
-		if len(parts) > 1 {
+		if len(parts) > 1 && c.mode != apart {
 			text = "all or none: " + text
 		}
 		return fmt.Sprintf("client asks node %d: %s", c.node, text)
 	case kRetry:
 		return fmt.Sprintf("client repeats #%d at node %d", c.op, c.node)
 	case kGiveUp:
-		return fmt.Sprintf("client waits no more for #%d", c.op)
+		return fmt.Sprintf("client waits no more for #%d%s", c.op, fault)
 	case kTick:
 		return fmt.Sprintf("partition %d does all that waits", c.part)
 	case kDecide:
-		return fmt.Sprintf("%s: owner decides up to %d commands", at, c.n)
+		if c.mode == late {
+			fault = " before it reads the command topic on"
+		}
+		return fmt.Sprintf("%s: owner decides up to %d commands%s", at, c.n, fault)
 	case kSend:
 		return at + ": a batch is sent" + fault
 	case kAnswer:
@@ -103,7 +112,15 @@ func (c *choice) String() string {
 	case kStraggler:
 		return fmt.Sprintf("partition %d: an old batch arrives", c.part)
 	case kTwice:
-		return fmt.Sprintf("partition %d: a step command arrives again", c.part)
+		return fmt.Sprintf("partition %d: entry %d of the command topic arrives again", c.part, c.n)
+	case kPost:
+		return at + ": parcels are sent" + fault
+	case kReply:
+		return fmt.Sprintf("node %d: answers to parcels are sent%s", c.node, fault)
+	case kHear:
+		return fmt.Sprintf("node %d reads up to %d answers to parcels", c.node, c.n)
+	case kMail:
+		return fmt.Sprintf("partition %d: late parcels arrive", c.part)
 	case kAssign:
 		return at + ": assigned" + fault
 	case kCrash:

@@ -19,7 +19,10 @@ type op struct {
 	// uncertain tells that an attempt ended without a definite answer, and none that came later was a success.
 	uncertain bool
 	done      *ledger.Result
+	attempts  []*request
 	last      *request
+	// repeated tells that it was asked for once more at rest.
+	repeated bool
 }
 
 // request is one attempt at a command on its way through an owner.
@@ -28,17 +31,35 @@ type request struct {
 	op    *op
 	group []*request
 	state requestState
-	// answered tells that the client has its answer, or gave up.
-	answered bool
-	result   ledger.Result
-	err      error
+	// answered tells that the client has its answer, or gave up; closed that the node that was asked knows of that.
+	answered, closed bool
+	result           ledger.Result
+	err              error
+
+	// seat is where it waits or is decided.
+	seat *seat
+	// visit is set at an owner that another node sent a copy of the request to, which is origin.
+	visit  *visit
+	origin *request
+	// again tells that the next refusal counts, for which the command topic must have been read until there.
+	again bool
+	until int64
 
 	// What follows is the auditor's: what the client was told, and what the log showed when it asked and shows now.
-	refused  bool
-	repeats  bool
-	versions [2]int64
-	decided  time.Time
-	events   int
+	refused, unknown bool
+	repeats, inLog   bool
+	versions         [2]int64
+	decided          time.Time
+	events           int
+	// number counts the attempts at the command, own is this one in the hands of the node asked, parcels are those that
+	// carried it, before the attempts that its refusal speaks of too, doer is what led to events. It is denied when it was given
+	// up before a later one was refused.
+	number  int
+	own     holding
+	parcels []*parcel
+	before  []*holding
+	doer    *holding
+	denied  bool
 }
 
 type requestState uint8
@@ -82,44 +103,68 @@ func (r *request) take() bool {
 	return l.state == taken
 }
 
-// submit sends commands of clients to a node, as one atomic group when they are several.
-func (w *world) submit(n *node, ops []*op) {
+// submit sends commands of clients to a node, as one atomic group when they are several, or each by itself.
+func (w *world) submit(n *node, ops []*op, loose bool) {
+	requests := w.attempt(ops, loose)
+	if !loose {
+		home, found := n.home(requests)
+		if !found {
+			w.abandon(requests[:1])
+			return
+		}
+		n.accept(home, requests, len(requests) > 1)
+		return
+	}
+	var by [partitions][]*request
+	for i, r := range requests {
+		if home, found := n.home(requests[i : i+1]); found {
+			by[home] = append(by[home], r)
+		} else {
+			w.abandon(requests[i : i+1])
+		}
+	}
+	for home, requests := range by {
+		if len(requests) > 0 {
+			n.accept(int32(home), requests, false)
+		}
+	}
+}
+
+// attempt makes requests of commands.
+func (w *world) attempt(ops []*op, loose bool) []*request {
 	requests := make([]*request, len(ops))
-	found, home := true, int32(none)
 	for i, o := range ops {
 		w.stats.Attempts++
-		r := &request{op: o, Request: ledger.Request{Command: o.command, CommandID: w.newID(), SubjectID: w.newID(), Fingerprint: o.fingerprint}}
-		if len(ops) > 1 {
+		r := &request{
+			Request: ledger.Request{Command: o.command, CommandID: w.newID(), SubjectID: w.newID(), Fingerprint: o.fingerprint},
+			op:      o, number: len(o.attempts),
+		}
+		if len(ops) > 1 && !loose {
 			r.group = requests
 		}
 		requests[i], o.last = r, r
+		o.attempts = append(o.attempts, r)
 		o.open++
-		found = found && n.up && n.locate(o.command)
-		w.audit.sent(r)
+	}
+	return requests
+}
+
+// home finds the partition that requests belong to, and what this node knows to stand against them. False when it knows of
+// no such hold or payment, which a copy that lags may not show yet, or when they belong to several.
+func (n *node) home(requests []*request) (home int32, found bool) {
+	found, home = true, none
+	for _, r := range requests {
+		found = found && n.up && n.locate(r.Command)
+		n.w.audit.sent(r)
 		if found && home == none {
-			home = partitionOf(o.command.Address())
+			home = partitionOf(r.Command.Address())
 		}
-		found = found && partitionOf(o.command.Address()) == home
+		found = found && partitionOf(r.Command.Address()) == home
 		if found {
-			r.Against = n.against(o.command)
+			r.Against = n.against(r.Command)
 		}
 	}
-	if !found {
-		// One node knows of no such hold or payment, which a copy that lags may not show yet; or a group spans partitions.
-		w.abandon(requests[:1])
-		return
-	}
-	s := n.seats[home]
-	switch {
-	case !s.assigned:
-		w.abandon(requests[:1])
-	case len(s.queue) >= queueLength:
-		for _, r := range requests {
-			w.refuse(r, errOverloaded)
-		}
-	default:
-		s.queue = append(s.queue, requests[0])
-	}
+	return home, found
 }
 
 // locate finds the account that a command about a payment or a hold addresses, as far as this node read the log.
@@ -152,17 +197,29 @@ func (n *node) holder(holdID string, accountID *string) bool {
 	return false
 }
 
-// answered gives a client what its owner decided.
+// end closes a request; true when its client hears of it.
+func (r *request) end() bool {
+	waits := !r.answered
+	r.closed, r.answered, r.seat = true, true, nil
+	if waits {
+		r.op.open--
+	}
+	return waits
+}
+
+// answered gives a client, or the node that asks for it, what its owner decided.
 func (w *world) answered(r *request) {
+	if r.visit != nil {
+		r.visit.answered(r)
+		return
+	}
 	if r.err != nil {
 		w.refuse(r, r.err)
 		return
 	}
-	if r.answered {
+	if !r.end() {
 		return
 	}
-	r.answered = true
-	r.op.open--
 	w.stats.Successes++
 	if w.trace != nil {
 		w.tracef("#%d is answered: %s", r.op.spec.op, resultText(&r.result))
@@ -177,11 +234,10 @@ func (w *world) answered(r *request) {
 
 // refuse gives a client a definite refusal.
 func (w *world) refuse(r *request, err error) {
-	if r.answered {
+	if !r.end() {
 		return
 	}
-	r.answered = true
-	r.op.open--
+	r.err = err
 	w.stats.Refusals++
 	if w.trace != nil {
 		w.tracef("#%d is refused: %v", r.op.spec.op, err)
@@ -189,22 +245,26 @@ func (w *world) refuse(r *request, err error) {
 	w.audit.refusal(r, err)
 }
 
-// abandon tells clients that nothing was done.
+// abandon tells clients that nothing was done. Other nodes hear of theirs from the next owner.
 func (w *world) abandon(requests []*request) {
 	for _, leading := range requests {
 		for _, r := range leading.members() {
-			w.refuse(r, errUnavailable)
+			if r.visit == nil {
+				w.refuse(r, errUnavailable)
+			}
 		}
 	}
 }
 
 // unknown tells a client that it is not known what was done.
 func (w *world) unknown(r *request) {
-	if r.answered {
-		return
+	if r.visit == nil && r.end() {
+		w.leftUnknown(r)
 	}
-	r.answered = true
-	r.op.open--
+}
+
+func (w *world) leftUnknown(r *request) {
+	r.unknown = true
 	w.stats.Unknown++
 	if r.op.done == nil {
 		r.op.uncertain = true
@@ -214,23 +274,31 @@ func (w *world) unknown(r *request) {
 	}
 }
 
-// giveUp ends a client's waiting. What was not taken is withdrawn and will not be done.
-func (w *world) giveUp(o *op) {
+// giveUp ends a client's waiting. What was not taken is withdrawn and will not be done, unless the node does not notice.
+func (w *world) giveUp(o *op, m mode) {
 	r := o.last
 	if r == nil || r.answered {
 		return
 	}
 	l := r.leader()
 	withdrawn := l.state == queued || l.state == abandoned
-	if withdrawn {
+	switch {
+	case m == unaware:
+	case withdrawn:
 		l.state = abandoned
-	} else {
+	default:
 		l.state = left
 	}
 	for _, member := range r.members() {
-		if withdrawn {
+		switch {
+		case m == unaware && !member.answered:
+			member.answered = true
+			member.op.open--
+			w.leftUnknown(member)
+		case m == unaware:
+		case withdrawn:
 			w.refuse(member, errUnavailable)
-		} else {
+		default:
 			w.unknown(member)
 		}
 	}

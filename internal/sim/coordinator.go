@@ -117,7 +117,7 @@ func (c *coordinator) send() {
 	w := c.seat.w
 	for _, step := range c.steps {
 		to := partitionOf(step.AccountID)
-		w.commands[to] = append(w.commands[to], step)
+		w.deliver(to, message{step: step})
 		if w.trace != nil {
 			w.tracef("partition %d is sent %s of %s for %s", to, step.Kind, step.Movement.TransactionID, step.AccountID)
 		}

@@ -16,13 +16,17 @@ type drawer struct {
 	// faults is how many of a thousand choices are faults.
 	faults int
 	nextOp int32
+	// abroad is one in how many commands are sent to any node.
+	abroad int
+	// follows are choices that belong together and come soon.
+	follows []choice
 	// created counts the accounts that were opened first of all.
 	created int
 }
 
 func newDrawer(seed uint64, w *world) *drawer {
 	rng := rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15))
-	d := &drawer{rng: rng, w: w, nextOp: 1, home: int8(rng.IntN(len(currencies))), faults: []int{0, 10, 30, 80}[rng.IntN(4)]}
+	d := &drawer{rng: rng, w: w, nextOp: 1, home: int8(rng.IntN(len(currencies))), faults: []int{0, 10, 30, 80}[rng.IntN(4)], abroad: []int{2, 5, 20}[rng.IntN(3)]}
 	for _, n := range rng.Perm(accounts)[:3+rng.IntN(accounts-2)] {
 		d.accounts = append(d.accounts, int8(n))
 	}
@@ -45,6 +49,11 @@ func (d *drawer) next() choice {
 		d.created++
 		return choice{kind: kSubmit, node: d.front(s.acct), specs: []spec{s}}
 	}
+	if len(d.follows) > 0 && !d.oneIn(3) {
+		c := d.follows[0]
+		d.follows = d.follows[1:]
+		return c
+	}
 	if d.rng.IntN(1000) < d.faults {
 		return d.fault()
 	}
@@ -54,12 +63,18 @@ func (d *drawer) next() choice {
 		}
 	}
 	switch n := d.rng.IntN(100); {
-	case n < 50:
+	case n < 44:
 		return d.client()
+	case n < 50:
+		return d.between()
 	case n < 60:
 		return choice{kind: kTick, part: d.part()}
 	case n < 70:
-		return d.at(choice{kind: kDecide, n: 1 + int64(d.rng.IntN(12))})
+		c := choice{kind: kDecide, n: 1 + int64(d.rng.IntN(12))}
+		if d.oneIn(4) {
+			c.mode = late
+		}
+		return d.at(c)
 	case n < 76:
 		return d.at(choice{kind: kSend})
 	case n < 82:
@@ -126,6 +141,9 @@ func (d *drawer) pause() int64 {
 
 // front is the node that a client asks: the owner of the account, or at times any.
 func (d *drawer) front(acct int8) int8 {
+	if d.oneIn(d.abroad) {
+		return d.node()
+	}
 	if d.oneIn(25) {
 		return d.anyOwner(homes[acct])
 	}
@@ -133,14 +151,24 @@ func (d *drawer) front(acct int8) int8 {
 }
 
 func (d *drawer) client() choice {
+	if len(d.follows) == 0 && d.oneIn(50) {
+		if d.oneIn(4) {
+			return d.replaced()
+		}
+		return d.rivals()
+	}
 	switch n := d.rng.IntN(100); {
 	case n < 7 && len(d.w.ops) > 1:
 		return d.again()
 	case n < 9 && len(d.w.ops) > 1:
-		return choice{kind: kGiveUp, op: d.recent()}
+		return d.giveUp()
 	case n < 14:
 		specs := d.group()
-		return choice{kind: kSubmit, node: d.front(specs[0].acct), specs: specs}
+		c := choice{kind: kSubmit, node: d.front(specs[0].acct), specs: specs}
+		if d.oneIn(3) {
+			c.mode = apart
+		}
+		return c
 	}
 	s := d.spec(d.verb())
 	return choice{kind: kSubmit, node: d.front(s.acct), specs: []spec{s}}
@@ -155,8 +183,9 @@ func (d *drawer) recent() int32 {
 	return int32(len(d.w.ops) - 1 - d.rng.IntN(span))
 }
 
-func (d *drawer) again() choice {
-	id := d.recent()
+func (d *drawer) again() choice { return d.repeat(d.recent()) }
+
+func (d *drawer) repeat(id int32) choice {
 	o := d.w.op(id)
 	c := choice{kind: kRetry, op: id, node: d.node()}
 	if o != nil {
@@ -183,7 +212,9 @@ func (d *drawer) group() []spec {
 }
 
 func (d *drawer) fault() choice {
-	switch d.rng.IntN(16) {
+	switch d.rng.IntN(22) {
+	case 16, 17, 18, 19, 20, 21:
+		return d.lostMail()
 	case 0:
 		return choice{kind: kCrash, node: d.node()}
 	case 1, 2:

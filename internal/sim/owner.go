@@ -14,8 +14,8 @@ func (s *seat) canDecide() bool {
 	return s.role == owning && s.assigned && s.node.up && len(s.inFlight) < batchesInFlight
 }
 
-// decide decides what waits as one batch, up to so many commands, and sends it on its way.
-func (s *seat) decide(most int64) {
+// decide decides what waits as one batch, up to so many commands. When it is late, the command topic is not read on.
+func (s *seat) decide(most int64, m mode) {
 	if !s.canDecide() {
 		return
 	}
@@ -34,7 +34,7 @@ func (s *seat) decide(most int64) {
 	top := s.view.top
 	b.layer = newShelf(top)
 	s.view.top = b.layer
-	s.gather(b, due, most)
+	s.gather(b, due, most, m)
 	if len(b.events) == 0 {
 		s.view.top = top
 		if len(b.requests) == 0 {
@@ -65,8 +65,16 @@ func (s *seat) decide(most int64) {
 	if s.w.trace != nil {
 		s.w.tracef("node %d, partition %d: batch %d of %d events decided at %d ms", s.node.id, s.part, b.number, len(b.events), now.Sub(epoch).Milliseconds())
 	}
-	if s.w.bug == AnswerBeforeWrite {
+	switch s.w.bug {
+	case AnswerBeforeWrite:
 		s.answer(b)
+	case ReplyBeforeWrite:
+		for _, r := range b.requests {
+			if r.visit != nil && r.err == nil {
+				s.w.answered(r)
+			}
+		}
+	default:
 	}
 }
 
@@ -93,8 +101,9 @@ func (s *seat) findDue(now time.Time) []string {
 	return s.stored.due(now)
 }
 
-// gather decides what is due, the steps that arrived, and the requests in their order.
-func (s *seat) gather(b *batch, due []string, most int64) {
+// gather decides what is due, what arrived by the command topic, and the requests in their order: what an earlier turn left,
+// those that were refused once, those that were queued.
+func (s *seat) gather(b *batch, due []string, most int64, m mode) {
 	for _, id := range due {
 		now := s.decider.Now
 		if s.w.bug == ExpireEarly {
@@ -107,16 +116,17 @@ func (s *seat) gather(b *batch, due []string, most int64) {
 		}
 		s.keep(b, events, err)
 	}
-	commands := s.w.commands[s.part]
-	for ; most > 0 && s.commandsDone < int64(len(commands)); most-- {
-		events, err := s.decider.Step(commands[s.commandsDone])
-		s.w.stats.Steps++
-		s.keep(b, events, err)
-		s.commandsDone++
+	for ; most > 0 && m != late && s.commandsDone < int64(len(s.w.commands[s.part])); most-- {
+		s.takeCommand(b)
 	}
 	for ; most > 0 && len(s.carry) > 0; most-- {
 		r := s.carry[0]
 		s.carry = s.carry[1:]
+		s.take(b, r)
+	}
+	for ; most > 0 && len(s.waiting) > 0 && s.waiting[0].until <= s.commandsDone; most-- {
+		r := s.waiting[0]
+		s.waiting = s.waiting[:copy(s.waiting, s.waiting[1:])]
 		s.take(b, r)
 	}
 	n := int(min(most, int64(len(s.queue))))
@@ -124,6 +134,25 @@ func (s *seat) gather(b *batch, due []string, most int64) {
 		s.take(b, r)
 	}
 	s.queue = s.queue[:copy(s.queue, s.queue[n:])]
+}
+
+// takeCommand takes the next entry of the command topic up.
+func (s *seat) takeCommand(b *batch) {
+	w, offset := s.w, s.commandsDone
+	m := w.commands[s.part][offset]
+	if m.parcel != nil && w.bug == PassParcel && s.number%8 == 0 {
+		s.commandsDone++
+		return
+	}
+	w.audit.reads(s.part, offset, s.markerEpoch)
+	if m.parcel != nil {
+		s.takeParcel(b, m, offset)
+	} else {
+		w.stats.Steps++
+		events, err := s.decider.Step(m.step)
+		s.keep(b, events, err)
+	}
+	s.commandsDone++
 }
 
 // keep records events that nobody asked for.
@@ -145,7 +174,7 @@ func (s *seat) record(b *batch, events []eventstore.Event) {
 		if err := s.view.fold(e); err != nil {
 			s.w.fail(0, "fold", "folding failed: %v", err)
 		}
-		b.events = append(b.events, e)
+		b.events, b.hands = append(b.events, e), append(b.hands, s.hand)
 	}
 }
 
@@ -153,13 +182,18 @@ func (s *seat) take(b *batch, r *request) {
 	if !r.take() {
 		return
 	}
-	members := r.members()
-	b.requests = append(b.requests, members...)
-	if len(members) > 1 {
+	s.evaluate(b, r)
+	s.noteRefusal(r)
+	b.requests = append(b.requests, r.members()...)
+}
+
+// evaluate decides a request, or the atomic group that it leads.
+func (s *seat) evaluate(b *batch, r *request) {
+	if members := r.members(); len(members) > 1 {
 		s.decideTogether(b, members)
-		return
+	} else {
+		s.decideOne(b, r)
 	}
-	s.decideOne(b, r)
 }
 
 func (s *seat) decideOne(b *batch, r *request) {
@@ -177,7 +211,9 @@ func (s *seat) decideOne(b *batch, r *request) {
 	}
 	r.result, r.err, r.decided = d.Result, err, s.decider.Now
 	if err == nil {
+		s.hand = handOf(r)
 		s.record(b, d.Events)
+		s.hand = nil
 	}
 }
 
@@ -213,7 +249,7 @@ func (s *seat) decideTogether(b *batch, members []*request) {
 		}
 		why := r.err
 		if s.w.bug != HalfGroup {
-			s.view.top, b.events = before, b.events[:events]
+			s.view.top, b.events, b.hands = before, b.events[:events], b.hands[:events]
 		} else {
 			s.view.top.onto(before)
 			s.view.top = before
@@ -294,7 +330,7 @@ func (s *seat) settle(b *batch) {
 	}
 	if !s.assigned && len(s.inFlight) == 0 {
 		s.role = following
-		s.refuseQueue()
+		s.handOver()
 	}
 }
 
@@ -314,12 +350,21 @@ func (s *seat) unstack(lowest *shelf) {
 // confirm makes sure, before a batch is answered that wrote nothing, that no newer owner wrote since: a refusal that
 // rests on an old state may contradict what was answered elsewhere. What repeats an answer holds for ever.
 func (s *seat) confirm(b *batch) bool {
-	return !b.refuses() || s.markerEpoch == s.log.epoch || s.w.bug == RefuseUnconfirmed
+	return !s.refuses(b) || s.markerEpoch == s.log.epoch || s.w.bug == RefuseUnconfirmed
 }
 
-// refuses tells whether the batch wrote nothing that would prove the state current on which it refuses.
-func (b *batch) refuses() bool {
-	return len(b.events) == 0 && slices.ContainsFunc(b.requests, func(r *request) bool { return r.err != nil })
+// refuses tells whether the batch wrote nothing that would prove the state current on which it refuses for good.
+func (s *seat) refuses(b *batch) bool {
+	return len(b.events) == 0 && slices.ContainsFunc(b.requests, func(r *request) bool {
+		switch {
+		case r.err == nil || !s.final(r):
+			return false
+		case r.err == errNotDone:
+			return s.w.bug != DisownUnconfirmed
+		default:
+			return r.visit == nil || s.w.bug != ReplyUnconfirmed
+		}
+	})
 }
 
 // finish publishes a settled batch and answers its callers.
@@ -334,6 +379,21 @@ func (s *seat) finish(b *batch) {
 
 func (s *seat) answer(b *batch) {
 	for _, r := range b.requests {
-		s.w.answered(r)
+		switch {
+		case !r.leads() || r.leader().state == abandoned:
+		case s.final(r):
+			for _, m := range r.members() {
+				s.tell(m)
+			}
+		default:
+			s.decideAgain(r)
+		}
 	}
+}
+
+func (s *seat) tell(r *request) {
+	if s.w.bug == HandOverRefused && r.err != nil && r.leads() && r.visit == nil && len(s.told) == 0 && !r.closed {
+		s.told = append(s.told, r)
+	}
+	s.w.answered(r)
 }

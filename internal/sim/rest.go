@@ -1,5 +1,11 @@
 package sim
 
+import (
+	"slices"
+
+	"daybook/domain"
+)
+
 const (
 	// restRounds is how often everything gets its turn until nothing is left to do.
 	restRounds = 200
@@ -12,7 +18,8 @@ const (
 func (w *world) rest() {
 	w.setClock(func() {
 		for _, n := range w.nodes {
-			n.up, n.skew = true, 0
+			n.start()
+			n.skew = 0
 		}
 	})
 	for p := range w.logs {
@@ -20,10 +27,13 @@ func (w *world) rest() {
 		for len(w.stragglers[p]) > 0 {
 			w.straggle(int32(p))
 		}
+		for len(w.mail[p]) > 0 {
+			w.mailArrives(int32(p))
+		}
 	}
 	w.settle()
+	w.patienceEnds()
 	w.repeatAll()
-	w.settle()
 	w.setClock(func() { w.now += beyondHolds })
 	w.settle()
 	if w.failed == nil {
@@ -66,11 +76,16 @@ func (w *world) serve(s *subscriber) {
 }
 
 func (w *world) quiet() bool {
+	for _, n := range w.nodes {
+		if len(n.outgoing) > 0 || n.heard < len(w.replies) || slices.ContainsFunc(n.couriers[:], func(c courier) bool { return len(c.outbox)+len(c.doubt) > 0 }) {
+			return false
+		}
+	}
 	for p := range w.logs {
 		owners := 0
 		for _, n := range w.nodes {
 			s := n.seats[p]
-			if s.behind() || len(s.queue)+len(s.carry)+len(s.pending)+len(s.inFlight) > 0 || s.role == takingOver {
+			if s.behind() || len(s.queue)+len(s.carry)+len(s.waiting)+len(s.pending)+len(s.inFlight) > 0 || s.role == takingOver {
 				return false
 			}
 			if s.role != owning {
@@ -98,15 +113,39 @@ func (s *seat) behind() bool {
 	return false
 }
 
-// repeatAll sends again what clients have an answer to, or none.
+// patienceEnds has the nodes wait no longer for the answers of others that were lost on the way.
+func (w *world) patienceEnds() {
+	for _, o := range w.ops {
+		if o == nil {
+			continue
+		}
+		for _, r := range o.attempts {
+			if !r.closed && len(r.parcels) > 0 {
+				r.leader().state = left
+				w.unknown(r)
+			}
+		}
+	}
+}
+
+// repeatAll sends again, to any node, what clients have an answer to, or none.
 func (w *world) repeatAll() {
+	sent := 0
 	for i, o := range w.ops {
 		if o == nil || (o.done == nil && !o.uncertain) {
 			continue
 		}
-		home := partitionOf(o.command.Address())
-		w.submit(w.nodes[w.assigned[home]], []*op{o})
-		if i%(queueLength/2) == 0 {
+		w.submit(w.nodes[i%nodes], []*op{o}, false)
+		o.repeated = true
+		if sent++; sent%outboxLength == 0 {
+			w.settle()
+		}
+	}
+	w.settle()
+	for i, o := range w.ops {
+		// Of two commands that are the same under one key, the refusal of one drops the other, which may be asked again.
+		if o != nil && o.repeated && domain.CodeOf(o.last.err) == domain.Unavailable {
+			w.submit(w.nodes[i%nodes], []*op{o}, false)
 			w.settle()
 		}
 	}
@@ -149,6 +188,8 @@ func (w *world) atRest() {
 		case o == nil:
 		case o.open != 0:
 			w.fail(1, "everyone has an answer", "#%d still waits", o.spec.op)
+		case o.repeated && (domain.CodeOf(o.last.err) == domain.Unavailable || domain.CodeOf(o.last.err) == domain.Overloaded):
+			w.fail(1, "everyone has an answer", "#%d cannot be repeated: %v", o.spec.op, o.last.err)
 		case o.done != nil && o.last.err != nil:
 			w.fail(5, "one key, one answer", "#%d was acknowledged, and its repeat is refused: %v", o.spec.op, o.last.err)
 		}

@@ -21,6 +21,10 @@ type Stats struct {
 	Commands, Steps int64
 	// Attempts are commands sent, Successes, Refusals and Unknown their answers.
 	Attempts, Successes, Refusals, Unknown int64
+	// Parcels were evaluated by the owner that they were sent to; NotDone are commands sent to a former one.
+	Parcels, NotDone int64
+	// Overtaken are attempts that were given up and carried out after a later one was refused, none of which the owner knew of then.
+	Overtaken int64
 	// Events reached the log.
 	Events int64
 }
@@ -34,6 +38,9 @@ func (s *Stats) add(o *Stats) {
 	s.Successes += o.Successes
 	s.Refusals += o.Refusals
 	s.Unknown += o.Unknown
+	s.Parcels += o.Parcels
+	s.NotDone += o.NotDone
+	s.Overtaken += o.Overtaken
 	s.Events += o.Events
 }
 

@@ -50,6 +50,10 @@ type seat struct {
 	assigned bool
 	queue    []*request
 	carry    []*request
+	// waiting are refused requests, to be decided once more when the command topic was read so far.
+	waiting []*request
+	// line is the epoch of the newest line that was read.
+	line int32
 	// pending are batches that an owner left open, to be settled by what the log holds.
 	pending []*batch
 	// marker is the offset of the last line this node ruled and read back, ruled the one it looks for, both with epochs.
@@ -66,6 +70,11 @@ type seat struct {
 	number       int
 	commandsDone int64
 	coord        coordinator
+	// once are the requests that were refused once and have their second turn to come, seen is by sender the last parcel taken.
+	once []*request
+	seen map[int64]int64
+	told []*request // To plant HandOverRefused.
+	hand *holding
 }
 
 // batch is what is decided and written together.
@@ -74,6 +83,7 @@ type batch struct {
 	epoch    int32
 	sequence int64
 	events   []*eventstore.Event
+	hands    []*holding // The auditor's: what led to each event.
 	requests []*request
 	layer    *shelf
 	lastTime time.Time
@@ -152,7 +162,7 @@ func (s *seat) read(n int64) {
 		s.role = takingOver
 	}
 	if !s.assigned {
-		s.refuseQueue()
+		s.handOver()
 	}
 }
 
@@ -165,6 +175,7 @@ func (s *seat) step() bool {
 		s.apply(offset, e.event)
 		return false
 	}
+	s.line = max(s.line, e.epoch)
 	switch {
 	case s.role == takingOver && offset == s.ruled:
 		s.begin()
@@ -212,11 +223,8 @@ func (s *seat) begin() {
 	s.view.top = s.stored
 	s.inFlight = s.inFlight[:0]
 	s.coord = coordinator{seat: s, position: min(max(s.pos.coordinated, s.pos.progress.Coordinated), s.pos.next)}
-	for _, r := range s.settlePending() {
-		if r.take() {
-			s.carry = append(s.carry, r)
-		}
-	}
+	clear(s.seen)
+	s.retake(s.settlePending())
 	if s.w.trace != nil {
 		s.w.tracef("node %d owns partition %d, epoch %d", s.node.id, s.part, s.markerEpoch)
 	}
@@ -238,6 +246,7 @@ func (s *seat) interrupt(why error) {
 	}
 	s.inFlight = s.inFlight[:0]
 	s.view.top = s.stored
+	s.endTurn()
 	if why == errFenced {
 		for len(s.pending) > 0 && s.pos.next < s.log.end() {
 			offset := s.pos.next
@@ -245,13 +254,16 @@ func (s *seat) interrupt(why error) {
 			s.pos.next++
 			if e.event != nil {
 				s.apply(offset, e.event)
-			} else if s.later(offset, e) {
+				continue
+			}
+			s.line = max(s.line, e.epoch)
+			if s.later(offset, e) {
 				s.settleFenced()
 			}
 		}
 	}
 	if !s.assigned {
-		s.refuseQueue()
+		s.handOver()
 	}
 }
 
@@ -260,14 +272,11 @@ func (s *seat) settlePending() (undone []*request) {
 	lost := false
 	for _, b := range s.pending {
 		lost = lost || (len(b.events) > 0 && !b.met && s.w.bug != SettleUnread)
-		anew := lost || (b.refuses() && s.w.bug != RefuseUnconfirmed)
+		anew := lost || (s.refuses(b) && s.w.bug != RefuseUnconfirmed)
 		for _, r := range b.requests {
-			if !anew {
+			if !anew && s.final(r) {
 				s.w.answered(r)
-				continue
-			}
-			r.result, r.err = ledger.Result{}, nil
-			if r.leads() {
+			} else if r.leads() {
 				undone = append(undone, r)
 			}
 		}
@@ -276,7 +285,8 @@ func (s *seat) settlePending() (undone []*request) {
 	return undone
 }
 
-func (s *seat) settleFenced() { s.w.abandon(s.settlePending()) }
+// settleFenced answers the pending batches that were written before another owner came; the rest is for that one.
+func (s *seat) settleFenced() { s.retake(s.settlePending()) }
 
 // leaveOpen gives up waiting for a line that would settle what is pending.
 func (s *seat) leaveOpen() {
@@ -286,12 +296,6 @@ func (s *seat) leaveOpen() {
 		}
 	}
 	s.pending = s.pending[:0]
-}
-
-func (s *seat) refuseQueue() {
-	s.w.abandon(s.carry)
-	s.w.abandon(s.queue)
-	s.carry, s.queue = s.carry[:0], s.queue[:0]
 }
 
 // crash loses all that is in memory, and of the stored state what was not flushed.
@@ -308,14 +312,16 @@ func (s *seat) crash() {
 			}
 		}
 	}
-	for _, waiting := range [][]*request{s.carry, s.queue} {
+	for _, waiting := range [][]*request{s.waiting, s.carry, s.queue} {
 		for _, r := range waiting {
 			for _, member := range r.members() {
 				s.w.unknown(member)
 			}
 		}
 	}
-	s.inFlight, s.pending, s.carry, s.queue = nil, nil, nil, nil
+	s.inFlight, s.pending, s.carry, s.queue, s.waiting, s.once, s.told = nil, nil, nil, nil, nil, nil, nil
+	s.line = 0
+	clear(s.seen)
 	s.role, s.assigned, s.coord = following, false, coordinator{}
 	s.stored, s.pos = s.flushed.clone(), s.flushPos
 	if s.w.bug == ForgetOutcomes {

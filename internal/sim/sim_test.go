@@ -20,8 +20,8 @@ func TestAllPromisesHoldWhateverGoesWrong(t *testing.T) {
 	if failure != nil {
 		t.Fatal(failure)
 	}
-	t.Logf("%d operations, %d events in %d histories", stats.Operations(), stats.Events, stats.Histories)
-	if stats.Successes == 0 || stats.Refusals == 0 || stats.Unknown == 0 || stats.Steps == 0 {
+	t.Logf("%d operations, %d events in %d histories: %+v", stats.Operations(), stats.Events, stats.Histories, stats)
+	if stats.Successes == 0 || stats.Refusals == 0 || stats.Unknown == 0 || stats.Steps == 0 || stats.Parcels == 0 || stats.NotDone == 0 || stats.Overtaken == 0 {
 		t.Errorf("something never happened: %+v", stats)
 	}
 }

@@ -40,6 +40,14 @@ type node struct {
 	up    bool
 	skew  int64
 	seats [partitions]*seat
+	// life is another one after each start.
+	life int64
+	// couriers send what other nodes are to do, away is what was sent and not answered.
+	couriers [partitions]courier
+	away     []*parcel
+	// outgoing are answers for other nodes, heard is how far this one has read theirs.
+	outgoing []*reply
+	heard    int
 	// listeners are the subscribers connected to this node.
 	listeners []*subscriber
 }
@@ -53,9 +61,15 @@ type world struct {
 	now    int64
 	newest int64 // The latest that any clock has shown.
 	ids    uint64
+	// parcels and lives count what has been so far.
+	parcels uint64
+	lives   int64
 
-	logs       [partitions]partitionLog
-	commands   [partitions][]*eventstore.StepCommand
+	logs     [partitions]partitionLog
+	commands [partitions][]message
+	// mail are parcels that reach the command topic late.
+	mail       [partitions][]message
+	replies    []*reply
 	stragglers [partitions][]*batch
 	nodes      [nodes]*node
 	assigned   [partitions]int8
@@ -77,7 +91,8 @@ func newWorld(bug Bug, codec bool) *world {
 		w.logs[p].id = int32(p)
 	}
 	for i := range w.nodes {
-		n := &node{w: w, id: int8(i), up: true}
+		n := &node{w: w, id: int8(i)}
+		n.start()
 		w.nodes[i] = n
 		for p := range n.seats {
 			n.seats[p] = newSeat(w, n, int32(p))
@@ -156,7 +171,10 @@ func (w *world) arrive(part int32, b *batch) {
 		if w.trace != nil {
 			w.tracef("partition %d, offset %d: %s", part, first+int64(i), eventText(e))
 		}
-		w.audit.event(part, first+int64(i), e)
+		w.audit.event(part, first+int64(i), e, b.hands[i])
+		if e.Progress != nil {
+			w.audit.progress(part, e.Progress.Commands, b.epoch)
+		}
 	}
 }
 
@@ -167,19 +185,19 @@ func (w *world) do(c *choice) {
 	s := n.seats[c.part]
 	switch c.kind {
 	case kSubmit:
-		w.submitNew(n, c.specs)
+		w.submitNew(n, c.specs, c.mode == apart)
 	case kRetry:
 		if o := w.op(c.op); o != nil {
-			w.submit(n, []*op{o})
+			w.submit(n, []*op{o}, false)
 		}
 	case kGiveUp:
 		if o := w.op(c.op); o != nil {
-			w.giveUp(o)
+			w.giveUp(o, c.mode)
 		}
 	case kTick:
 		w.tick(c.part)
 	case kDecide:
-		s.decide(c.n)
+		s.decide(c.n, c.mode)
 	case kSend:
 		s.send(c.mode)
 	case kAnswer:
@@ -193,6 +211,12 @@ func (w *world) do(c *choice) {
 		if s.role == owning {
 			s.coord.work(c.mode)
 		}
+	case kPost:
+		n.post(c.part, c.mode)
+	case kReply:
+		n.sendReplies(c.mode)
+	case kHear:
+		n.hear(c.n)
 	default:
 		w.disturb(c, n, s)
 	}
@@ -203,16 +227,18 @@ func (w *world) disturb(c *choice, n *node, s *seat) {
 	switch c.kind {
 	case kStraggler:
 		w.straggle(c.part)
+	case kMail:
+		w.mailArrives(c.part)
 	case kTwice:
 		if all := w.commands[c.part]; len(all) > 0 {
-			w.commands[c.part] = append(all, all[int(c.n)%len(all)])
+			w.deliver(c.part, all[int(c.n)%len(all)])
 		}
 	case kAssign:
 		w.assign(c.part, c.node, c.mode)
 	case kCrash:
 		n.crash()
 	case kStart:
-		n.up = true
+		n.start()
 	case kRenew:
 		s.renew()
 	case kFlush:
@@ -240,7 +266,7 @@ func (w *world) op(id int32) *op {
 	return nil
 }
 
-func (w *world) submitNew(n *node, specs []spec) {
+func (w *world) submitNew(n *node, specs []spec, loose bool) {
 	ops := make([]*op, len(specs))
 	for i := range specs {
 		o := &op{spec: specs[i]}
@@ -251,7 +277,7 @@ func (w *world) submitNew(n *node, specs []spec) {
 		}
 		w.ops[o.spec.op], ops[i] = o, o
 	}
-	w.submit(n, ops)
+	w.submit(n, ops, loose)
 }
 
 // referred is the id of the hold or payment that a command made, as its client was told.
@@ -279,15 +305,23 @@ func (w *world) learn(o *op) {
 	}
 }
 
-// tick is a healthy moment of a partition: what waits is decided, written, answered, coordinated and read.
+// decisionRounds is how often an owner decides at most in a healthy moment: refusals and what waits behind them.
+const decisionRounds = 4
+
+// tick is a healthy moment of a partition: what waits is sent, decided, written, answered, coordinated and read.
 func (w *world) tick(part int32) {
+	for _, n := range w.nodes {
+		n.post(part, well)
+	}
 	for _, n := range w.nodes {
 		s := n.seats[part]
 		if s.role == owning {
-			s.decide(queueLength)
-			for s.role == owning && len(s.inFlight) > 0 && w.failed == nil {
-				s.send(well)
-				s.receive(well)
+			for round := 0; round == 0 || (round < decisionRounds && len(s.waiting)+len(s.queue) > 0); round++ {
+				s.decide(queueLength, well)
+				for s.role == owning && len(s.inFlight) > 0 && w.failed == nil {
+					s.send(well)
+					s.receive(well)
+				}
 			}
 			for s.role == owning && !s.coord.idle() && w.failed == nil {
 				s.coord.work(well)
@@ -296,6 +330,10 @@ func (w *world) tick(part int32) {
 	}
 	for _, n := range w.nodes {
 		n.seats[part].read(s64)
+		n.sendReplies(well)
+	}
+	for _, n := range w.nodes {
+		n.hear(s64)
 	}
 	w.read[part].project(w, part, s64, well)
 }
@@ -334,7 +372,7 @@ func (s *seat) release() {
 		return
 	}
 	s.role = following
-	s.refuseQueue()
+	s.handOver()
 }
 
 func (n *node) crash() {
@@ -342,6 +380,7 @@ func (n *node) crash() {
 		s.crash()
 	}
 	n.up = false
+	n.lose()
 	for _, sub := range slices.Clone(n.listeners) {
 		sub.disconnect()
 	}

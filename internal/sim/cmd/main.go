@@ -65,6 +65,8 @@ func run(length time.Duration, seedText string, histories int64, bugName string)
 		return fmt.Errorf("%v", failure)
 	}
 	fmt.Printf("%d answered, %d refused, %d left unknown, %d events: every promise held\n", stats.Successes, stats.Refusals, stats.Unknown, stats.Events)
+	fmt.Printf("%d parcels evaluated, %d commands not done by an owner that they were not sent to, %d given up and carried out after a later refusal\n",
+		stats.Parcels, stats.NotDone, stats.Overtaken)
 	return nil
 }
 
