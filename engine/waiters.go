@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"daybook/domain"
+	"daybook/domain/account"
 	"daybook/domain/transaction"
 	"daybook/engine/ledger"
 	"daybook/eventstore"
@@ -57,6 +58,9 @@ func (w *waiters) notify(events []eventstore.Recorded) {
 		if id == "" {
 			continue
 		}
+		if back, ok := events[i].Data.(*account.BalanceChanged); ok && back.Reversal {
+			leg.RefusalCode = string(back.RefusalCode)
+		}
 		w.mu.Lock()
 		for _, ch := range w.byID[id] {
 			select {
@@ -68,11 +72,12 @@ func (w *waiters) notify(events []eventstore.Recorded) {
 	}
 }
 
-// apply brings a transaction's status up to date.
+// apply brings a transaction's status up to date. The legs of two partitions come in any order: a reversal may come before
+// the refusal that it answers, and tells the reason itself.
 func (l recordedLeg) apply(tx *transaction.State) {
 	switch {
 	case l.kind == ledger.LegReversal:
-		tx.Status = transaction.Compensated
+		tx.Status, tx.FailureCode = transaction.Compensated, domain.Code(l.leg.RefusalCode)
 	case l.leg.RefusalCode == "":
 		tx.Status = transaction.Completed
 	case tx.Status == transaction.Pending:
