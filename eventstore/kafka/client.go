@@ -5,7 +5,9 @@ package kafka
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"time"
 
@@ -103,6 +105,30 @@ func settle(request func() error) error {
 		case <-time.After(settlePause):
 		}
 	}
+}
+
+// persevere repeats a request, a bounded time, while the broker that it goes to cannot be reached; the next may go to
+// another one.
+func persevere(request func() error) error {
+	enough := time.After(2 * settlePatience)
+	for {
+		err := request()
+		if !unreachable(err) {
+			return err
+		}
+		select {
+		case <-enough:
+			return err
+		case <-time.After(settlePause):
+		}
+	}
+}
+
+func unreachable(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, sarama.ErrOutOfBrokers) || errors.Is(err, sarama.ErrNotConnected) ||
+		errors.Is(err, sarama.ErrNotController) || errors.Is(err, sarama.ErrBrokerNotAvailable)
 }
 
 func unsettled(err error) bool {

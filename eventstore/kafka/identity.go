@@ -13,9 +13,11 @@ import (
 // taken for this one's. It is written as Kafka's own tools write the two ids.
 func (c *Client) LogID() (string, error) {
 	var id string
-	err := settle(func() (err error) {
-		id, err = c.askLogID()
-		return err
+	err := persevere(func() error {
+		return settle(func() (err error) {
+			id, err = c.askLogID()
+			return err
+		})
 	})
 	if err != nil {
 		return "", fmt.Errorf("asking Kafka for its identity: %w", err)

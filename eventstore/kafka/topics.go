@@ -40,8 +40,17 @@ func setupError(format string, args ...any) error {
 }
 
 // EnsureTopics creates the missing topics and checks the existing ones. It returns the number of partitions, and a
-// SetupError when a topic's settings would lose history or order.
-func (c *Client) EnsureTopics(cfg TopicsConfig) (int32, error) {
+// SetupError when a topic's settings would lose history or order. While brokers cannot be reached it goes on trying, a
+// bounded time: any broker is asked, and one of them may be away.
+func (c *Client) EnsureTopics(cfg TopicsConfig) (partitions int32, err error) {
+	err = persevere(func() error {
+		partitions, err = c.ensureTopics(cfg)
+		return err
+	})
+	return partitions, err
+}
+
+func (c *Client) ensureTopics(cfg TopicsConfig) (int32, error) {
 	admin, err := c.admin()
 	if err != nil {
 		return 0, err
