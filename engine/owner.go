@@ -10,6 +10,7 @@ import (
 	"daybook/engine/ledger"
 	"daybook/engine/store"
 	"daybook/eventstore"
+	"daybook/internal/planted"
 )
 
 const (
@@ -153,7 +154,7 @@ func (o *owner) write(first *request, steps *stepBatch) error {
 		}
 		return errStale
 	}
-	if now.Before(o.position.LastTime) {
+	if now.Before(o.position.LastTime) && !planted.Bug("clock trusted") {
 		now = o.position.LastTime
 	}
 	o.decider.Now = now
@@ -175,6 +176,12 @@ func (o *owner) write(first *request, steps *stepBatch) error {
 	}
 	o.position.LastTime = now
 	o.inFlight = append(o.inFlight, b)
+	if planted.Bug("answer before write") {
+		for _, r := range b.requests {
+			r.answer()
+		}
+		b.requests = nil
+	}
 	number := b.number
 	return o.writer.Append(b.messages, func(first int64, err error) { o.acks <- ack{number, first, err} })
 }
@@ -292,7 +299,7 @@ func (o *owner) settle(a ack) error {
 	if a.number != b.number {
 		return fmt.Errorf("answer %d came before answer %d", a.number, b.number)
 	}
-	if a.first < o.position.Next {
+	if a.first < o.position.Next && !planted.Bug("sequence reused") {
 		// Taken for a repeat of another batch: this one is not in the log.
 		return fmt.Errorf("a batch was answered with offset %d, and the log had come to %d", a.first, o.position.Next)
 	}
@@ -315,7 +322,7 @@ func (o *owner) settleEmpty() error {
 		}
 		refused = refused || b.refuses(o.engine.final)
 	}
-	if refused {
+	if refused && !planted.Bug("refusal not confirmed") {
 		if err := o.confirm(); err != nil {
 			return err
 		}

@@ -20,6 +20,7 @@ import (
 	"daybook/eventstore/kafka"
 	"daybook/internal/datadir"
 	"daybook/internal/ids"
+	"daybook/internal/planted"
 	"daybook/projector"
 	"daybook/projector/live"
 	"daybook/resolvers"
@@ -56,7 +57,7 @@ type Main struct {
 
 // NewMain makes a node; Open prepares it, Run runs it, Close ends it.
 func NewMain(cfg config, log *slog.Logger) *Main {
-	return &Main{cfg: cfg, log: log, clock: time.Now, registry: newRegistry()}
+	return &Main{cfg: cfg, log: log, clock: planted.Now, registry: newRegistry()}
 }
 
 // Open takes hold of everything the node needs. On an error what was opened is closed again.

@@ -9,6 +9,7 @@ import (
 	"github.com/IBM/sarama"
 
 	"daybook/eventstore"
+	"daybook/internal/planted"
 )
 
 // maxInFlight is how many batches a broker tells apart by their sequence numbers.
@@ -38,8 +39,13 @@ func (c *Client) OpenWriter(topic string, partition int32, m eventstore.Marker) 
 func (w *Writer) Append(messages []eventstore.Message, done func(first int64, err error)) error {
 	batch := recordBatch(messages)
 	batch.ProducerID, batch.ProducerEpoch, batch.FirstSequence = w.marker.ProducerID, w.marker.Epoch, w.sequence
+	if planted.Bug("fence skipped") {
+		batch.ProducerID, batch.ProducerEpoch, batch.FirstSequence = -1, -1, -1
+	}
 	// Sequences wrap to zero after the greatest int32, as in Kafka's own client.
-	w.sequence = int32((int64(w.sequence) + int64(len(messages))) & 0x7fffffff)
+	if !planted.Bug("sequence reused") {
+		w.sequence = int32((int64(w.sequence) + int64(len(messages))) & 0x7fffffff)
+	}
 	err := w.conn.AsyncProduce(w.client.produceRequest(w.topic, w.partition, batch), func(res *sarama.ProduceResponse, err error) {
 		done(produced(res, err, w.topic, w.partition))
 	})
