@@ -1,7 +1,7 @@
 # Daybook. `make help` lists what can be made.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test sim lint build console bench generate clean
+.PHONY: help run test sim torture lint build console bench generate clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -14,6 +14,9 @@ test: ## Run every test; gets and starts Kafka, PostgreSQL and Chromium by itsel
 
 sim: ## Simulate what can go wrong, for TIME=10m, from SEED=1
 	go run ./internal/sim/cmd -time $(or $(TIME),1m) $(if $(SEED),-seed $(SEED)) $(if $(HISTORIES),-histories $(HISTORIES)) $(if $(BUG),-bug $(BUG))
+
+torture: ## Kill, stop and cut what runs, for TIME=10m or KILLS=1000, from SEED=1, on BACKEND=kafka; BUG=all plants bugs
+	scripts/torture
 
 lint: ## Check style, imports and common mistakes
 	scripts/lint

@@ -19,12 +19,19 @@ const forEver = int64(math.MaxInt64)
 
 // history is what concurrent clients did to a few accounts and what they were told, with the times.
 type history struct {
-	t     *testing.T
-	url   string
+	t     testing.TB
+	url   func() string
 	seed  uint64
 	begun time.Time
-	// clients do so many operations each.
+	// clients do so many operations each, fewer once stopped says so.
 	clients, operations int
+	stopped             func() bool
+	// timeout bounds a try, and patience how long an operation is tried.
+	timeout, patience time.Duration
+	// thought is how long a client rests at most before an operation.
+	thought time.Duration
+	// longest is how long a hold lasts at most.
+	longest time.Duration
 	// accounts of three partitions, two of them in the first. Only the last is ever closed.
 	accounts []string
 
@@ -43,10 +50,17 @@ type record struct {
 	step
 	// to is the account on the other side, if there is one.
 	to string
+	// lost tells that an answer was lost before the last one came.
+	lost bool
+	// tries counts how often it was sent.
+	tries int
 }
 
-func newHistory(t *testing.T, url, name string, clients, operations int) *history {
-	h := &history{t: t, url: url, seed: seed(t), begun: time.Now(), clients: clients, operations: operations}
+func newHistory(t testing.TB, url func() string, seed uint64, name string, clients, operations int) *history {
+	h := &history{
+		t: t, url: url, seed: seed, begun: time.Now(), clients: clients, operations: operations, stopped: func() bool { return false },
+		timeout: time.Minute, patience: settlePatience, longest: longestHold,
+	}
 	for _, partition := range []int32{0, 0, 1, 2, 1} {
 		h.accounts = append(h.accounts, accountIn(partition, fmt.Sprintf("%s-%d-", name, len(h.accounts))))
 	}
@@ -78,7 +92,7 @@ func (h *history) run(meanwhile func()) {
 	for c := range h.clients {
 		clients.Go(func() {
 			a := newAPI("")
-			a.url = h.url + "graphql"
+			a.client.Timeout = h.timeout
 			random := rand.New(rand.NewPCG(h.seed, uint64(c)))
 			known := map[string]*view{}
 			for _, id := range h.accounts {
@@ -86,16 +100,18 @@ func (h *history) run(meanwhile func()) {
 			}
 			opened.Done()
 			opened.Wait()
-			for n := range h.operations {
+			for n := 0; n < h.operations && !h.stopped(); n++ {
 				if n == h.operations/2 {
 					once.Do(func() { close(half) })
 				}
+				time.Sleep(between(random, 0, h.thought)) // The client thinks.
 				if random.IntN(4) == 0 {
 					h.look(a, c, random, known)
 					continue
 				}
 				h.carryOut(a, h.draw(random, c, n, known), random, known)
 			}
+			once.Do(func() { close(half) })
 		})
 	}
 	<-half
@@ -115,8 +131,9 @@ func (h *history) opening(c int, id string) *record {
 // carryOut sends a command until its answer is definite, or until the client, having lost an answer, gives up.
 func (h *history) carryOut(a *api, r *record, random *rand.Rand, known map[string]*view) {
 	r.call = h.at(time.Now())
-	lost := false
-	for deadline := time.Now().Add(settlePatience); ; time.Sleep(clientPause) {
+	for deadline := time.Now().Add(h.patience); ; time.Sleep(clientPause) {
+		a.url = h.url() + "graphql"
+		r.tries++
 		r.answer, r.err = a.mutate(r.document, r.input)
 		var dial *net.OpError
 		switch code := codeOf(r.err); {
@@ -124,8 +141,8 @@ func (h *history) carryOut(a *api, r *record, random *rand.Rand, known map[strin
 			r.settled = true
 		case code == "UNAVAILABLE", code == "OVERLOADED", errors.As(r.err, &dial) && dial.Op == "dial": // Nothing was done.
 		case code == "", code == "OUTCOME_UNKNOWN":
-			lost = true
-			r.unknown = random.IntN(2) == 0
+			r.lost = true
+			r.unknown = r.kind != created && random.IntN(2) == 0 // Without an account there is no history.
 		default:
 			h.t.Errorf("%s on %s was answered %v", r.kind, r.operation.account, r.err)
 			return
@@ -134,7 +151,7 @@ func (h *history) carryOut(a *api, r *record, random *rand.Rand, known map[strin
 			break
 		}
 		if time.Now().After(deadline) {
-			h.t.Errorf("%s on %s has no answer after %s: %v", r.kind, r.operation.account, settlePatience, r.err)
+			h.t.Errorf("%s on %s has no answer after %s: %v", r.kind, r.operation.account, h.patience, r.err)
 			return
 		}
 	}
@@ -146,7 +163,7 @@ func (h *history) carryOut(a *api, r *record, random *rand.Rand, known map[strin
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if lost {
+	if r.lost {
 		h.lost++
 	}
 	h.records = append(h.records, r)
@@ -202,8 +219,13 @@ func (h *history) look(a *api, c int, random *rand.Rand, known map[string]*view)
 	if v := known[id]; v != nil {
 		r.atLeast = v.version
 	}
-	for deadline := time.Now().Add(settlePatience); ; time.Sleep(clientPause) {
+	for deadline := time.Now().Add(h.patience); ; time.Sleep(clientPause) {
+		a.url = h.url() + "graphql"
 		got, err := a.account(id, r.atLeast)
+		if err == nil && got == nil {
+			h.t.Errorf("%s, known to have version %d, is not there", id, r.atLeast)
+			return
+		}
 		if err == nil {
 			r.seen, r.ret = viewOf(got), h.at(time.Now())
 			h.mu.Lock()
@@ -253,7 +275,7 @@ func (h *history) draw(random *rand.Rand, c, n int, known map[string]*view) *rec
 		r.between(paid, payMutation, "fromAccountId")
 	case x < 64:
 		r.between(authorized, holdMutation, "accountId")
-		expires := time.Now().Add(time.Duration(1 + random.IntN(int(longestHold))))
+		expires := time.Now().Add(time.Duration(1 + random.IntN(int(h.longest))))
 		r.expires, r.input["expiresAt"] = h.at(expires), expires.Format(time.RFC3339Nano)
 	case x < 88:
 		h.about(r, random, x)

@@ -69,8 +69,6 @@ type book struct {
 	view
 	holds    map[string]keptBack
 	payments map[string]int64 // What of a payment that was received can still be refunded.
-	// over tells that the last read is done: what has not happened by then never did.
-	over bool
 }
 
 type keptBack struct {
@@ -91,7 +89,7 @@ var accountModel = porcupine.Model{
 }
 
 func (b *book) equal(o *book) bool {
-	return b == o || b.view == o.view && b.over == o.over && maps.Equal(b.holds, o.holds) && maps.Equal(b.payments, o.payments)
+	return b == o || b.view == o.view && maps.Equal(b.holds, o.holds) && maps.Equal(b.payments, o.payments)
 }
 
 // take returns the book after the step, or nil when the step cannot have been answered like that at this point.
@@ -101,13 +99,13 @@ func (s *step) take(b *book) *book {
 		if b.view != s.seen || b.version < s.atLeast {
 			return nil
 		}
-		after := *b
-		after.over = after.over || s.kind == lookedLast
-		return &after
-	case s.unknown && b.over:
 		return b
-	case s.unknown:
-		return s.next(b)
+	case s.unknown: // Where the log has it.
+		after := s.next(b)
+		if after == nil || after.version != s.atLeast {
+			return nil
+		}
+		return after
 	case s.kind == denied, s.code != "" && !s.elsewhere:
 		if !s.refusable(b) {
 			return nil
@@ -142,8 +140,9 @@ func (s *step) agrees(after *book) bool {
 	return after.view == s.seen
 }
 
-// clockSlack is how far the clients' clock and that of the log, in whole milliseconds, may be apart.
-const clockSlack = int64(20e6)
+// clockSlack is how far the clients' clock and that of the log, in whole milliseconds, may be apart. Who sets clocks
+// raises it.
+var clockSlack = int64(20e6)
 
 // next returns the book after the step was carried out, or nil when it cannot be.
 func (s *step) next(b *book) *book {

@@ -34,7 +34,7 @@ const checkPatience = 60 * time.Second
 func TestEachAccountIsLinearizable(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b backend) {
 		n := startNode(t, b)
-		h := newHistory(t, n.url, "linear", 16, 80)
+		h := newHistory(t, func() string { return n.url }, seed(t), "linear", 16, 80)
 		h.run(func() {
 			n.kill()
 			n.start()
@@ -50,7 +50,7 @@ func TestEachAccountIsLinearizable(t *testing.T) {
 // all are tried.
 func TestWhatIsNotLinearizableIsFound(t *testing.T) {
 	n := startNode(t, embeddedBackend())
-	h := newHistory(t, n.url, "planted", 4, 60)
+	h := newHistory(t, func() string { return n.url }, seed(t), "planted", 4, 60)
 	h.run(func() {})
 	steps := h.conclude(n)
 	h.mustBeLinearizable(steps)
@@ -108,8 +108,7 @@ func (h *history) commands() []*operation {
 
 // lookLast reads every account when nothing is on its way any more.
 func (h *history) lookLast(report *audit.Report) {
-	a := newAPI("")
-	a.url = h.url + "graphql"
+	a := newAPI(h.url())
 	h.rest = h.at(time.Now())
 	for _, id := range h.accounts {
 		call := h.at(time.Now())
@@ -132,9 +131,18 @@ func (h *history) steps(report *audit.Report) []step {
 		if effect, ok := report.Keys[audit.Key{AccountID: r.operation.account, Key: r.key}]; ok && r.kind != looked {
 			r.tx, r.hold = cmp.Or(r.tx, effect.TransactionID), cmp.Or(r.hold, effect.HoldID)
 			byTransaction[effect.TransactionID] = r
+			if r.lost && !r.acknowledged() { // It was given up on its way, and refused when it was sent again.
+				r.unknown, r.code, r.elsewhere, r.ret = true, "", false, forEver
+			}
+			if r.unknown { // The log tells which version it led to.
+				r.atLeast = effect.Version
+			}
 		}
 		if r.kind == authorized {
 			expires[r.hold] = r.expires
+		}
+		if r.unknown && r.atLeast == 0 {
+			continue // It is not in the log, at rest: it never happened.
 		}
 		if r.err != nil && !r.unknown || r.kind == refunded && r.code == "ACCOUNT_CLOSED" {
 			continue // It did nothing, or does not say which side is closed.
@@ -150,6 +158,9 @@ func (h *history) steps(report *audit.Report) []step {
 		}
 	}
 	for _, tx := range report.Transactions {
+		if !slices.Contains(h.accounts, tx.From) && !slices.Contains(h.accounts, tx.To) {
+			continue // Of somebody else.
+		}
 		all = append(all, h.legs(tx, byTransaction[tx.ID])...)
 	}
 	for id, hold := range report.Holds {
@@ -205,6 +216,9 @@ func linearizable(steps []step) string {
 	result := porcupine.CheckOperationsTimeout(accountModel, operations, checkPatience)
 	if result == porcupine.Ok {
 		return ""
+	}
+	if result == porcupine.Unknown {
+		return fmt.Sprintf("%s after %s", result, checkPatience)
 	}
 	_, info := porcupine.CheckOperationsVerbose(accountModel, operations, checkPatience)
 	return string(result) + "\n" + explain(steps, info.PartialLinearizationsOperations()[0])

@@ -45,7 +45,7 @@ func (o *operation) refusedFor(code string) bool {
 // load is many clients that move money among accounts of all partitions. Some hold too little for what is asked of
 // them, others can take too little in.
 type load struct {
-	t        *testing.T
+	t        testing.TB
 	url      func() string
 	accounts []string
 	seed     uint64
@@ -77,7 +77,7 @@ type load struct {
 // subject is a payment or a hold, with the account that operations about it address.
 type subject struct{ id, account string }
 
-func newLoad(t *testing.T, url func() string, accounts int) *load {
+func newLoad(t testing.TB, url func() string, accounts int) *load {
 	l := &load{t: t, url: url, most: loadLimit, recent: 20, seed: seed(t), told: map[string]int{}}
 	for i := range accounts {
 		l.accounts = append(l.accounts, fmt.Sprintf("account-%d", i))
@@ -86,7 +86,7 @@ func newLoad(t *testing.T, url func() string, accounts int) *load {
 }
 
 // seed is drawn anew, or taken from DAYBOOK_TEST_SEED to repeat a run's choices.
-func seed(t *testing.T) uint64 {
+func seed(t testing.TB) uint64 {
 	s := uint64(time.Now().UnixNano())
 	if v, err := strconv.ParseUint(os.Getenv("DAYBOOK_TEST_SEED"), 10, 64); err == nil {
 		s = v

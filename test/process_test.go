@@ -33,11 +33,14 @@ var probe = &http.Client{Timeout: 5 * time.Second}
 
 // node is one running process of the program, which can be stopped, killed and started again at the same place.
 type node struct {
-	t        *testing.T
+	t        testing.TB
 	backend  backend
 	dir      string
 	settings []string
 	listen   string
+	// program is what runs, and with more environment, as it is for all nodes unless a test says otherwise.
+	program string
+	more    []string
 	// environment, when set, configures the node in place of flags.
 	environment []string
 
@@ -52,8 +55,8 @@ type node struct {
 }
 
 // newNode describes a node on a data directory of its own; start starts it.
-func newNode(t *testing.T, b backend, settings ...string) *node {
-	n := &node{t: t, backend: b, dir: t.TempDir(), settings: settings, listen: "127.0.0.1:0", log: &syncBuffer{}}
+func newNode(t testing.TB, b backend, settings ...string) *node {
+	n := &node{t: t, backend: b, dir: t.TempDir(), settings: settings, program: binary, listen: "127.0.0.1:0", log: &syncBuffer{}}
 	t.Cleanup(func() {
 		n.kill()
 		if t.Failed() {
@@ -64,7 +67,7 @@ func newNode(t *testing.T, b backend, settings ...string) *node {
 }
 
 // startNode starts a node and waits until it is ready.
-func startNode(t *testing.T, b backend, settings ...string) *node {
+func startNode(t testing.TB, b backend, settings ...string) *node {
 	n := newNode(t, b, settings...)
 	n.start()
 	return n
@@ -112,8 +115,8 @@ func (n *node) launch() {
 	if n.environment != nil {
 		args = []string{"serve"}
 	}
-	cmd := exec.Command(binary, args...)
-	cmd.Env = append(os.Environ(), n.environment...)
+	cmd := exec.Command(n.program, args...)
+	cmd.Env = append(append(os.Environ(), n.environment...), n.more...)
 	n.out, n.logged = &syncBuffer{}, n.log.len()
 	cmd.Stdout, cmd.Stderr = n.out, n.log
 	if err := cmd.Start(); err != nil {

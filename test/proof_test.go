@@ -17,7 +17,7 @@ import (
 const defaultPartitions = 3
 
 // auditAtRest audits the log once nothing is on its way any more.
-func auditAtRest(t *testing.T, n *node) *audit.Report {
+func auditAtRest(t testing.TB, n *node) *audit.Report {
 	t.Helper()
 	var report *audit.Report
 	testenv.Eventually(t, func() error {
@@ -36,7 +36,7 @@ func auditAtRest(t *testing.T, n *node) *audit.Report {
 }
 
 // mustAudit audits the log as it stands and fails on any broken promise.
-func mustAudit(t *testing.T, n *node) *audit.Report {
+func mustAudit(t testing.TB, n *node) *audit.Report {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -48,7 +48,7 @@ func mustAudit(t *testing.T, n *node) *audit.Report {
 	return report
 }
 
-func mustHaveNone(t *testing.T, what string, problems []string) {
+func mustHaveNone(t testing.TB, what string, problems []string) {
 	t.Helper()
 	if len(problems) > 0 {
 		t.Fatalf("%d %s:\n%s", len(problems), what, strings.Join(problems[:min(10, len(problems))], "\n"))

@@ -24,11 +24,15 @@ type change struct {
 type watcher struct {
 	account   string
 	transport string
+	// longest bounds a session, after which the next one resumes; 0 is no bound.
+	longest time.Duration
 
 	mu      sync.Mutex
 	changes []change
 	fault   error
 	begun   int
+	// resumed counts the sessions that went on where another had ended.
+	resumed int
 }
 
 const watchDocument = `subscription($id: ID!, $after: Int) { balanceChanged(accountId: $id, afterVersion: $after) {
@@ -57,7 +61,22 @@ type brokenChain struct{ text string }
 func (b *brokenChain) Error() string { return b.text }
 
 func (w *watcher) session(ctx context.Context, url string) error {
-	err := operate(ctx, url, w.transport, watchDocument, map[string]any{"id": w.account, "after": w.last()}, w.take)
+	if w.longest > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, w.longest)
+		defer cancel()
+	}
+	after, first := w.last(), true
+	err := operate(ctx, url, w.transport, watchDocument, map[string]any{"id": w.account, "after": after}, func(r *result) error {
+		err := w.take(r)
+		if first && err == nil && after > 0 {
+			w.mu.Lock()
+			w.resumed++
+			w.mu.Unlock()
+		}
+		first = false
+		return err
+	})
 	if err == nil {
 		err = errors.New("the subscription ended")
 	}
