@@ -33,8 +33,8 @@ type forwarder struct {
 	ways   []*way
 	// replies are answers to other nodes' commands.
 	replies chan eventstore.Message
-	// ready tells that answers are heard.
-	ready atomic.Bool
+	// heard is closed once answers are heard; nothing is sent before.
+	heard chan struct{}
 
 	mu      sync.Mutex
 	waiting map[string]*parcel
@@ -54,7 +54,7 @@ type way struct {
 func newForwarder(e *Engine) *forwarder {
 	f := &forwarder{
 		engine: e, origin: e.cfg.NodeID + "/" + e.cfg.NewID(),
-		replies: make(chan eventstore.Message, repliesLength), waiting: map[string]*parcel{},
+		replies: make(chan eventstore.Message, repliesLength), heard: make(chan struct{}), waiting: map[string]*parcel{},
 	}
 	for range e.cfg.Partitions {
 		f.ways = append(f.ways, &way{outbox: make(chan *parcel, outboxLength)})
@@ -94,7 +94,7 @@ func (w *way) line() line {
 // forward gives requests, of one group or one by itself, to the partition's owner by way of the command topic.
 func (e *Engine) forward(p int32, requests []*request) error {
 	f := e.forwarder
-	if f == nil || !f.ready.Load() {
+	if f == nil {
 		return domain.Refuse(domain.Unavailable, "", "this command did nothing: another node owns this account; try again there or later")
 	}
 	w := f.ways[p]
@@ -118,6 +118,11 @@ func (e *Engine) forward(p int32, requests []*request) error {
 func (f *forwarder) sendParcels(ctx context.Context, p int32) {
 	to := f.engine.log.OpenAppender(eventstore.AccountCommands, p)
 	defer to.Close() //nolint:errcheck // Nothing is on its way any more.
+	select {
+	case <-f.heard:
+	case <-ctx.Done():
+		return
+	}
 	var seq int64
 	w := f.ways[p]
 	for {

@@ -23,19 +23,6 @@ func pair(t *testing.T, brokers []string, logs ...*faultyLog) (first, second *no
 	}
 	first = startNode(t, brokers, t.TempDir(), []int32{0, 1}, options[0]...)
 	second = startNode(t, brokers, t.TempDir(), []int32{2}, options[1]...)
-	for _, n := range []*node{first, second} {
-		// Answers are heard from the moment on at which a node follows them.
-		testenv.Eventually(t, func() error {
-			_, err := n.execute(topUp(inPartition(2, "nobody"), "1.00", "k"))
-			_, err2 := n.execute(topUp(inPartition(0, "nobody"), "1.00", "k"))
-			for _, e := range []error{err, err2} {
-				if domain.CodeOf(e) != domain.AccountNotFound {
-					return e
-				}
-			}
-			return nil
-		})
-	}
 	return first, second
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync"
 
 	"daybook/eventstore"
 	"daybook/internal/planted"
@@ -13,14 +14,14 @@ import (
 func (f *forwarder) hear(ctx context.Context) {
 	var reader eventstore.Reader
 	defer func() {
-		f.ready.Store(false)
 		if reader != nil {
 			_ = reader.Close()
 		}
 	}()
 	next := int64(-1)
+	ready := sync.OnceFunc(func() { close(f.heard) })
 	for ctx.Err() == nil {
-		err := f.listen(ctx, &reader, &next)
+		err := f.listen(ctx, &reader, &next, ready)
 		if errors.Is(err, eventstore.ErrOffsetGone) { // Answers are kept an hour: nobody waits for what is gone.
 			next, err = -1, nil
 		}
@@ -33,7 +34,7 @@ func (f *forwarder) hear(ctx context.Context) {
 	}
 }
 
-func (f *forwarder) listen(ctx context.Context, reader *eventstore.Reader, next *int64) (err error) {
+func (f *forwarder) listen(ctx context.Context, reader *eventstore.Reader, next *int64, ready func()) (err error) {
 	if *reader == nil {
 		if *reader, err = f.engine.log.OpenReader(eventstore.CommandReplies, 0); err != nil {
 			return err
@@ -44,7 +45,7 @@ func (f *forwarder) listen(ctx context.Context, reader *eventstore.Reader, next 
 			return err
 		}
 	}
-	f.ready.Store(true)
+	ready()
 	chunk, err := (*reader).Read(ctx, *next, pollWait)
 	if err != nil {
 		return err
