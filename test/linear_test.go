@@ -34,7 +34,8 @@ const checkPatience = 60 * time.Second
 func TestEachAccountIsLinearizable(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b backend) {
 		n := startNode(t, b)
-		h := newHistory(t, func() string { return n.url }, seed(t), "linear", 16, 80)
+		url := n.url // It stays when the node starts again.
+		h := newHistory(t, func() string { return url }, seed(t), "linear", 16, 80)
 		h.run(func() {
 			n.kill()
 			n.start()
