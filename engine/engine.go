@@ -95,7 +95,7 @@ func New(cfg Config, log Log, s *store.Store) *Engine {
 	}
 	e := &Engine{cfg: cfg, log: log, store: s, partitions: make([]*partition, cfg.Partitions), metrics: newMetrics(cfg.Registerer, cfg.Partitions)}
 	for id := range cfg.Partitions {
-		e.partitions[id] = &partition{engine: e, id: id, queue: make(chan *request, cfg.QueueLength), handed: make(chan stepBatch, handoverBuffer)}
+		e.partitions[id] = &partition{engine: e, id: id, queue: make(chan *request, cfg.QueueLength), handed: make(chan stepBatch, handoverBuffer), freezes: make(chan freeze)}
 	}
 	if cfg.NodeID != "" {
 		e.forwarder = newForwarder(e)

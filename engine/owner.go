@@ -121,6 +121,8 @@ func (o *owner) run(ctx context.Context) error {
 			err = o.write(nil, &s)
 		case a := <-o.ends:
 			o.hearEnd(a)
+		case f := <-o.partition.freezes:
+			err = o.freeze(f)
 		case <-sweep.C:
 			err = o.findDue()
 		case <-o.doubt:

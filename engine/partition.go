@@ -34,6 +34,8 @@ type partition struct {
 	grouped atomic.Int64
 	// handed are steps that this node's coordinators hand over without the detour of the command topic.
 	handed chan stepBatch
+	// freezes asks the owner to stand still.
+	freezes chan freeze
 	// owned is true between a takeover and its end.
 	owned atomic.Bool
 	// followed is the offset up to which the log is folded. For end, heardAt and coordinator see PartitionStatus.
