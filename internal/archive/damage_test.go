@@ -10,7 +10,7 @@ import (
 
 func TestEveryFlippedBitAndEveryTruncationIsNoticed(t *testing.T) {
 	r := random(t)
-	content := archived(t, randomLog(t, r, 3))
+	content := archived(t, randomLog(t, r, 2))
 	if err := check(content); err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,9 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
+// readBytes is how much of the file is read at once.
+const readBytes = 64 << 10
+
 // Reader reads an archive and checks everything in it. Errors in the content are DamageErrors.
 type Reader struct {
 	from    *bufio.Reader
@@ -36,7 +39,7 @@ func NewReader(from io.Reader) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing decompression: %w", err)
 	}
-	r := &Reader{from: bufio.NewReaderSize(from, runBytes), sum: sha256.New(), decoder: decoder}
+	r := &Reader{from: bufio.NewReaderSize(from, readBytes), sum: sha256.New(), decoder: decoder}
 	first := make([]byte, prefaceBytes)
 	if err := r.read(first); err != nil {
 		return nil, err
