@@ -36,8 +36,17 @@ type Broker struct {
 	damaged atomic.Pointer[string]
 }
 
-// Open locks the directory, creating it if needed, and starts the broker on it, listening on a free loopback port.
+// Open locks the directory, creating it if needed, and starts the broker on it, listening on a free loopback port. It
+// refuses a directory that is being restored, or whose restoring was broken off.
 func Open(dir string, log *slog.Logger) (*Broker, error) {
+	if err := datadir.CheckFinished(dir); err != nil {
+		return nil, err
+	}
+	return OpenUnfinished(dir, log)
+}
+
+// OpenUnfinished is Open for a directory that is being restored.
+func OpenUnfinished(dir string, log *slog.Logger) (*Broker, error) {
 	lock, err := datadir.Acquire(dir)
 	if err != nil {
 		return nil, err

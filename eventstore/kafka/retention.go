@@ -1,0 +1,33 @@
+package kafka
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/IBM/sarama"
+)
+
+// KeepCommands sets how long the topics of commands and replies keep what they hold: everything, as while an older log is
+// copied into the cluster, or as long as they are created to.
+func (c *Client) KeepCommands(everything bool) error {
+	admin, err := c.admin()
+	if err != nil {
+		return err
+	}
+	for _, spec := range specs(DefaultPartitions, everything) {
+		if spec.events {
+			continue
+		}
+		retention := "-1"
+		if spec.retention > 0 {
+			retention = strconv.FormatInt(spec.retention.Milliseconds(), 10)
+		}
+		err := admin.IncrementalAlterConfig(sarama.TopicResource, spec.name, map[string]sarama.IncrementalAlterConfigsEntry{
+			"retention.ms": {Operation: sarama.IncrementalAlterConfigsOperationSet, Value: &retention},
+		}, false)
+		if err != nil {
+			return fmt.Errorf("setting retention.ms of topic %s: %w", spec.name, err)
+		}
+	}
+	return nil
+}
