@@ -38,7 +38,7 @@ func (b *backendBench) node(ctx context.Context, use func(n bench.Node) error) e
 // benchNode is the node as a load sees it. It is the only one, so all partitions are its own.
 func (m *Main) benchNode() bench.Node {
 	return bench.Node{
-		URL: m.URL(), Partitions: m.partitions(),
+		URL: m.URL(), Partitions: m.partitions,
 		Progress: func() (written, projected []int64, err error) {
 			for _, s := range m.projector.Status() {
 				end, err := m.cluster.client.EndOffset(s.Topic, s.Partition)
@@ -51,8 +51,6 @@ func (m *Main) benchNode() bench.Node {
 		},
 	}
 }
-
-func (m *Main) partitions() int32 { return int32(len(m.engine.Status())) }
 
 // withNode runs a node while use works with it.
 func withNode(ctx context.Context, cfg config, log *slog.Logger, use func(m *Main) error) error {

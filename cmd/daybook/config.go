@@ -59,14 +59,17 @@ func variable(flag string) cli.ValueSourceChain {
 }
 
 // storageFlags are those of every command that works on the log or the read model.
-func storageFlags() []cli.Flag {
-	return append([]cli.Flag{
+func storageFlags() []cli.Flag { return append(localFlags(), clusterFlags()...) }
+
+// localFlags say where a node's directory is and how to log.
+func localFlags() []cli.Flag {
+	return []cli.Flag{
 		&cli.StringFlag{Name: flagDataDir, Value: "data", Sources: variable(flagDataDir),
 			Usage: "the `DIRECTORY` of local state and, without Kafka and PostgreSQL, of everything"},
 		&cli.StringFlag{Name: flagLogLevel, Value: "info", Sources: variable(flagLogLevel),
 			Usage: "the least `LEVEL` to log: debug, info, warn or error"},
 		&cli.StringFlag{Name: flagLogFormat, Value: "text", Sources: variable(flagLogFormat), Usage: "text or json"},
-	}, clusterFlags()...)
+	}
 }
 
 // clusterFlags say which Kafka and PostgreSQL to work on.

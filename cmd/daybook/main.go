@@ -39,8 +39,9 @@ func newCLI() *cli.Command {
 			"--database-url the same program works on Apache Kafka and PostgreSQL.",
 		Version:               version(),
 		EnableShellCompletion: true,
-		Commands:              []*cli.Command{serveCommand(), doctorCommand(), verifyCommand(), statementCommand(), benchCommand()},
-		Action:                helpOrRefuse,
+		Commands: []*cli.Command{serveCommand(), doctorCommand(), verifyCommand(), statementCommand(), backupCommand(), restoreCommand(),
+			importCommand(), benchCommand()},
+		Action: helpOrRefuse,
 		// Errors are printed once, in main.
 		ExitErrHandler: func(context.Context, *cli.Command, error) {},
 	}

@@ -40,6 +40,8 @@ type Main struct {
 	log    *slog.Logger
 	clock  func() time.Time
 	nodeID string
+	// partitions is the number of partitions of the topics of events.
+	partitions int32
 
 	cluster   *cluster
 	store     *store.Store
@@ -95,6 +97,7 @@ func (m *Main) Open(ctx context.Context) (err error) {
 	if m.model, err = openModel(ctx, m.cfg, logID, m.log); err != nil {
 		return err
 	}
+	m.partitions = partitions
 	m.assemble(partitions)
 	if m.cluster.broker != nil {
 		all := make([]int32, partitions)
@@ -200,6 +203,7 @@ func (m *Main) Run(ctx context.Context) error {
 	running.Go(func() error { return m.projector.Run(failed) })
 	running.Go(func() error { return m.feed.Run(failed) })
 	running.Go(func() error { return m.followAssignment(failed) })
+	running.Go(func() error { return m.serveCuts(failed) })
 
 	serving, endServing := context.WithCancel(ctx)
 	defer endServing()

@@ -132,7 +132,7 @@ func apart(partitions int32) (from, to string) {
 // traffic is a little of everything that is counted; it returns the accounts' ids.
 func traffic(t *testing.T, m *Main) []string {
 	t.Helper()
-	from, to := apart(m.partitions())
+	from, to := apart(m.partitions)
 	for _, query := range []string{open(from), open(to), topUp(from, "1")} {
 		if answer := post(t, m, query); strings.Contains(answer, "code") {
 			t.Fatal(answer)
@@ -344,7 +344,7 @@ func TestAMutationIsOneTrace(t *testing.T) {
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(exporter))
 	t.Cleanup(func() { _ = provider.Shutdown(context.Background()) })
 	onNode(t, func(m *Main) { m.tracing.tracer = provider.Tracer("daybook") }, func(m *Main) {
-		from, to := apart(m.partitions())
+		from, to := apart(m.partitions)
 		for _, query := range []string{open(from), open(to), topUp(from, "1")} {
 			post(t, m, query)
 		}

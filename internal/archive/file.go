@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"daybook/internal/datadir"
 )
 
 // partialSuffix marks a file that is not finished.
@@ -16,6 +18,7 @@ const partialSuffix = ".partial"
 type File struct {
 	file *os.File
 	path string
+	size int64
 }
 
 // Create begins an archive at a path where nothing is. What a killed backup left beside it is overwritten.
@@ -35,7 +38,7 @@ func Create(path string) (*File, error) {
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	return &File{file, path}, nil
+	return &File{file: file, path: path}, nil
 }
 
 // lock makes sure that two backups do not write one file, nor one what the other has just finished.
@@ -67,11 +70,15 @@ func absent(path string) error {
 // Write implements io.Writer.
 func (f *File) Write(b []byte) (int, error) {
 	n, err := f.file.Write(b)
+	f.size += int64(n)
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		err = fmt.Errorf("the disk is full: free some space or name a file elsewhere (%w)", err)
 	}
 	return n, err
 }
+
+// Size is how many bytes were written.
+func (f *File) Size() int64 { return f.size }
 
 // Commit puts the finished archive in its place, where it survives a crash from then on.
 func (f *File) Commit() error {
@@ -85,21 +92,12 @@ func (f *File) Commit() error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("finishing the archive: %w", err), f.Abort())
 	}
-	return errors.Join(f.file.Close(), SyncDirectory(filepath.Dir(f.path)))
+	return errors.Join(f.file.Close(), datadir.Sync(filepath.Dir(f.path)))
 }
 
 // Abort removes what was written.
 func (f *File) Abort() error {
 	return errors.Join(os.Remove(f.file.Name()), f.file.Close())
-}
-
-// SyncDirectory makes sure that a directory's entries survive a crash.
-func SyncDirectory(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // Read opens the archive at a path and lets use read it. Errors name the file.
