@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"daybook/eventstore"
-	"daybook/eventstore/kafka"
 	"daybook/internal/archive"
 )
 
@@ -40,8 +39,13 @@ type cut struct {
 	Failure string
 }
 
+// ends tells where partitions end.
+type ends interface {
+	EndOffset(topic string, partition int32) (int64, error)
+}
+
 // takeCut takes the log's ends. The events must not change meanwhile.
-func takeCut(client *kafka.Client, partitions int32, now time.Time) (cut, error) {
+func takeCut(client ends, partitions int32, now time.Time) (cut, error) {
 	c := cut{Header: archive.Header{Created: now.UTC(), Program: version(), Partitions: partitions}}
 	for _, topic := range archivedTopics {
 		for p := range partitions {
