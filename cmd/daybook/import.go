@@ -41,9 +41,6 @@ func runImport(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	if cfg.embedded() {
-		return fmt.Errorf("name the cluster's brokers with --%s; daybook restore makes a data directory", flagBrokers)
-	}
 	began := time.Now()
 	from := c.String(flagFrom)
 	_, s, err := readArchive(ctx, from)

@@ -118,13 +118,13 @@ func (b *Building) Finish() error {
 		err = Sync(b.dir)
 	}
 	if err == nil {
-		err = os.Rename(b.dir, b.path)
+		err = syscall.Rename(b.dir, b.path) // Unlike os.Rename it replaces an empty directory.
 	}
 	if err == nil {
 		err = Sync(filepath.Dir(b.path))
 	}
 	if err != nil {
-		return fmt.Errorf("putting %s in its place: %w", b.path, err)
+		return fmt.Errorf("moving %s to %s: %w", b.dir, b.path, err)
 	}
 	return b.mark.Close()
 }
