@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -194,6 +195,33 @@ func goesOn(t *testing.T, dir string) {
 			time.Sleep(50 * time.Millisecond)
 		}
 	})
+}
+
+func TestOnlyTheDirectorysUserAsksANodeForACutHoweverLongThePath(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), strings.Repeat("long", 30))
+	socket := filepath.Join(dir, cutSocket)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(socket, nil, 0o666); err != nil { // Left over from before.
+		t.Fatal(err)
+	}
+	m := NewMain(config{Listen: "127.0.0.1:0", DataDir: dir, SessionTimeout: 10 * time.Second}, quiet)
+	runNode(t, m, func() {
+		c, err := askCut(t.Context(), dir)
+		if err != nil || len(c.Parts) != 9 || len(c.Brokers) == 0 || c.LogID == "" {
+			t.Errorf("it answers %+v, %v", c, err)
+		}
+		if info, err := os.Stat(socket); err != nil || info.Mode() != os.ModeSocket|0o600 {
+			t.Errorf("the socket is %v, %v", info.Mode(), err)
+		}
+	})
+	if _, err := os.Lstat(socket); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket outlives its node: %v", err)
+	}
+	if _, err := askCut(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "try again, or stop it first") {
+		t.Errorf("where nobody listens the answer is %v", err)
+	}
 }
 
 // runNode runs a node while use works with it.

@@ -8,7 +8,7 @@ import (
 	"daybook/internal/archive"
 )
 
-func TestEveryFlippedBitAndEveryTruncationIsNoticed(t *testing.T) {
+func TestFlippedBitsAndTruncationsAreNoticedWhereverTheyAre(t *testing.T) {
 	r := random(t)
 	content := archived(t, randomLog(t, r, 2))
 	if err := check(content); err != nil {
@@ -22,7 +22,11 @@ func TestEveryFlippedBitAndEveryTruncationIsNoticed(t *testing.T) {
 			t.Errorf("%s at byte %d is answered with %v", what, at, err)
 		}
 	}
+	const places = 3000 // All of a small archive.
 	for at := range content {
+		if r.IntN(len(content)) >= places {
+			continue
+		}
 		bit := byte(1) << r.IntN(8)
 		content[at] ^= bit
 		mustNotice(content, "a flipped bit", at)
