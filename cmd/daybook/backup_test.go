@@ -125,7 +125,7 @@ func audited(t *testing.T, dir string) *audit.Report {
 
 func TestACutUnderLoadHoldsTheCauseOfEverythingInIt(t *testing.T) {
 	m := NewMain(config{Listen: "127.0.0.1:0", DataDir: filepath.Join(t.TempDir(), "node"), SessionTimeout: 10 * time.Second}, quiet)
-	runNode(t, m, func() {
+	whileRunning(t, m, func() {
 		stop := transfersOn(t, m)
 		var cuts []cut
 		for range 6 {
@@ -176,7 +176,7 @@ func TestACutUnderLoadHoldsTheCauseOfEverythingInIt(t *testing.T) {
 func goesOn(t *testing.T, dir string) {
 	t.Helper()
 	m := NewMain(config{Listen: "127.0.0.1:0", DataDir: dir, SessionTimeout: 10 * time.Second}, quiet)
-	runNode(t, m, func() {
+	whileRunning(t, m, func() {
 		deadline := time.Now().Add(time.Minute)
 		for {
 			report, err := audit.Log(t.Context(), m.cluster.broker.Addresses())
@@ -207,7 +207,7 @@ func TestOnlyTheDirectorysUserAsksANodeForACutHoweverLongThePath(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := NewMain(config{Listen: "127.0.0.1:0", DataDir: dir, SessionTimeout: 10 * time.Second}, quiet)
-	runNode(t, m, func() {
+	whileRunning(t, m, func() {
 		c, err := askCut(t.Context(), dir)
 		if err != nil || len(c.Parts) != 9 || len(c.Brokers) == 0 || c.LogID == "" {
 			t.Errorf("it answers %+v, %v", c, err)
@@ -224,30 +224,12 @@ func TestOnlyTheDirectorysUserAsksANodeForACutHoweverLongThePath(t *testing.T) {
 	}
 }
 
-// runNode runs a node while use works with it.
-func runNode(t *testing.T, m *Main, use func()) {
+// whileRunning runs a node while use works with it.
+func whileRunning(t *testing.T, m *Main, use func()) {
 	t.Helper()
-	if err := m.Open(t.Context()); err != nil {
-		t.Fatal(err)
+	if err := runNode(t.Context(), m, func(*Main) error { use(); return nil }); err != nil {
+		t.Error(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	var runErr error
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		runErr = m.Run(ctx)
-	}()
-	defer func() {
-		stop()
-		<-ended
-		if err := errors.Join(runErr, m.Close()); err != nil {
-			t.Error(err)
-		}
-	}()
-	if err := awaitReady(t.Context(), m, ended); err != nil {
-		t.Fatal(err)
-	}
-	use()
 }
 
 func TestOldCommandsThatAreStillToBeCarriedOutAreStampedAnew(t *testing.T) {
