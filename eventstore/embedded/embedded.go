@@ -26,6 +26,10 @@ const (
 	WarnLogBytes = 2 << 30
 	// logFolder is where the log lies in the data directory.
 	logFolder = "log"
+
+	clusterID = "daybook"
+	// maxPartitions bounds what is believed of a file.
+	maxPartitions = 1 << 16
 )
 
 // Broker is a running embedded broker.
@@ -57,11 +61,15 @@ func OpenUnfinished(dir string, log *slog.Logger) (*Broker, error) {
 		log.Warn("the embedded log is larger than this broker is meant for, and is read into memory at start; move to a Kafka cluster",
 			"bytes", size)
 	}
+	if err := inspect(logDir, log); err != nil {
+		_ = lock.Close()
+		return nil, err
+	}
 	b.cluster, err = kfake.NewCluster(
 		kfake.NumBrokers(1),
 		kfake.DataDir(logDir),
 		kfake.SyncWrites(),
-		kfake.ClusterID("daybook"),
+		kfake.ClusterID(clusterID),
 		kfake.WithLogger(&bridge{log: log, broker: b}),
 		kfake.BrokerConfigs(map[string]string{
 			"message.max.bytes":          strconv.Itoa(eventstore.MaxEventBytes + 2<<20),
