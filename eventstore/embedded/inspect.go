@@ -69,7 +69,8 @@ func inspect(dir string, log *slog.Logger) error {
 			return err
 		}
 	}
-	return forget(dir, "session_state.json", "seq_windows.json")
+	// Nobody but this process works on the broker, and its settings are this program's.
+	return forget(dir, "session_state.json", "seq_windows.json", "acls.json", "sasl.json", "quotas.json", "broker_configs.json")
 }
 
 func forget(dir string, names ...string) error {

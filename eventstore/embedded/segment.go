@@ -62,7 +62,7 @@ func (s *segment) inspect(next int64, log *slog.Logger) (int64, error) {
 	for ; at < len(content); count++ {
 		size, why := checkBatch(content[at:], next)
 		if why != "" {
-			// The index is written after the batch, so what it lists beyond this one was there.
+			// One write is under way at a time, so what the index lists beyond this batch was there.
 			if s.last && indexed <= count+1 && unfinished(content, at) {
 				log.Warn("the end of a write that a crash cut short, and nobody was answered, is left out", "file", s.path+".dat", "bytes", len(content)-at)
 				break
@@ -74,7 +74,8 @@ func (s *segment) inspect(next int64, log *slog.Logger) (int64, error) {
 		next += int64(int32(binary.BigEndian.Uint32(batch[batchLastDelta:]))) + 1
 		at += size
 	}
-	if indexed > count && at == len(content) {
+	// Batch and entry are written through together, so that a crash can leave the entry of one that did not arrive.
+	if lost := indexed - count; at == len(content) && (lost > 1 || lost == 1 && !s.last) {
 		return 0, damaged(s.path+".dat", "has lost its end: its index lists %d batches, and it holds %d", indexed, count)
 	}
 	return next, s.mendIndex(index, wanted, log)
