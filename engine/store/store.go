@@ -54,36 +54,30 @@ func Open(dir string, log *slog.Logger) (*Store, error) {
 	cache := pebble.NewCache(cacheBytes)
 	defer cache.Unref()
 	opts := &pebble.Options{
-		Cache: cache, MemTableSize: memtableBytes, DisableWAL: true, Logger: bridge{log},
+		Cache: cache, MemTableSize: memtableBytes, DisableWAL: true,
 		MemTableStopWritesThreshold: 4, L0CompactionThreshold: 4, L0StopWritesThreshold: 20,
 		FormatMajorVersion: pebble.FormatNewest,
 	}
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
+	opts.Logger = bridge{log, dir}
+	if isMarked(dir) {
+		if err := discard(dir, "reading it failed when it was used last", log); err != nil {
+			return nil, err
+		}
+	}
 	db, err := pebble.Open(dir, opts)
+	if isDamage(err) {
+		if err := discard(dir, err.Error(), log); err != nil {
+			return nil, err
+		}
+		db, err = pebble.Open(dir, opts)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("opening the state store in %s (it can be deleted; it is rebuilt from the log): %w", dir, err)
+		return nil, fmt.Errorf("opening the state store in %s (free disk space or mend its rights; it can be deleted, and is built again from the log): %w", dir, err)
 	}
 	return &Store{db: db}, nil
-}
-
-// bridge passes Pebble's log on. What it says in the course of its work is of interest to nobody but its authors.
-type bridge struct{ log *slog.Logger }
-
-// Infof implements pebble.Logger.
-func (b bridge) Infof(format string, args ...any) {
-	b.log.Debug("state store", "message", fmt.Sprintf(format, args...))
-}
-
-// Errorf implements pebble.Logger.
-func (b bridge) Errorf(format string, args ...any) {
-	b.log.Error("the state store reports an error; free disk or mend rights, or stop the node and delete the state directory", "message", fmt.Sprintf(format, args...))
-}
-
-// Fatalf implements pebble.Logger, which does not return from it.
-func (b bridge) Fatalf(format string, args ...any) {
-	panic("the state store is damaged; delete its directory, and it is built again: " + fmt.Sprintf(format, args...))
 }
 
 // Close writes what is in memory to disk and closes the store.
