@@ -46,6 +46,8 @@ type ReadModel struct {
 	waiters waiters
 	// readTrouble is the text of the last failed read, so that trouble that lasts is logged once.
 	readTrouble atomic.Pointer[string]
+	// seal names the file for the checksum of a SQLite file that this process may rely on; see Recover.
+	seal string
 }
 
 // Open connects to the database, brings its tables up to date and makes sure that they belong to the log. The error is
@@ -121,7 +123,12 @@ func (m *ReadModel) checkOwner(owner string) error {
 }
 
 // Close ends all connections. Queries still running fail.
-func (m *ReadModel) Close() error { return m.db.close() }
+func (m *ReadModel) Close() error {
+	if err := m.db.close(); err != nil || m.seal == "" {
+		return err
+	}
+	return sealFile(m.seal)
+}
 
 // Ping asks the database for a sign of life, a bounded time. It refuses with UNAVAILABLE.
 func (m *ReadModel) Ping(ctx context.Context) error {
@@ -146,7 +153,7 @@ func (m *ReadModel) readError(ctx context.Context, err error) error {
 	if errors.As(err, &refusal) {
 		return err
 	}
-	if isDamage(err) {
+	if isDamage(err) || isMalformed(err) {
 		return fmt.Errorf("the read model is damaged, run daybook verify to learn where: %w", err)
 	}
 	text := err.Error()

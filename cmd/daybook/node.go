@@ -94,7 +94,7 @@ func (m *Main) Open(ctx context.Context) (err error) {
 	if m.store, err = openState(filepath.Join(m.cfg.DataDir, "state"), logID, partitions, m.log); err != nil {
 		return err
 	}
-	if m.model, err = openModel(ctx, m.cfg, logID, m.log); err != nil {
+	if m.model, err = openModel(ctx, m.cfg, logID, m.cluster.client, partitions, m.log); err != nil {
 		return err
 	}
 	m.partitions = partitions
@@ -133,14 +133,20 @@ func openState(dir, logID string, partitions int32, log *slog.Logger) (*store.St
 	return s, nil
 }
 
-func openModel(ctx context.Context, cfg config, logID string, log *slog.Logger) (*projector.ReadModel, error) {
+// openModel opens the read model. One in the data directory may have to be compared with the log, which takes as long as
+// the log is.
+func openModel(ctx context.Context, cfg config, logID string, events projector.LogWithEnd, partitions int32, log *slog.Logger) (*projector.ReadModel, error) {
 	url, err := cfg.databaseURL()
 	if err != nil {
 		return nil, err
 	}
+	settings := projector.Config{URL: url, LogID: logID, Clock: time.Now, Logger: log}
+	if cfg.DatabaseURL == "" {
+		return projector.Recover(ctx, settings, events, partitions)
+	}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	return projector.Open(ctx, projector.Config{URL: url, LogID: logID, Clock: time.Now, Logger: log})
+	return projector.Open(ctx, settings)
 }
 
 // assemble wires the parts together.
