@@ -324,7 +324,7 @@ func (o *owner) settleEmpty() error {
 		}
 		refused = refused || b.refuses(o.engine.final)
 	}
-	if refused && !planted.Bug("refusal not confirmed") {
+	if refused {
 		if err := o.confirm(); err != nil {
 			return err
 		}

@@ -96,6 +96,7 @@ func (m *ReadModel) fill(ctx context.Context, conn bun.Conn, tx bun.Tx, b *batch
 	}
 	if planted.Bug("offset apart from rows") {
 		_, _ = tx.NewRaw("COMMIT").Exec(ctx)
+		time.Sleep(20 * time.Millisecond) // Time to be killed in.
 		_, _ = tx.NewRaw("BEGIN").Exec(ctx)
 	}
 	for _, part := range []struct {

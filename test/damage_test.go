@@ -85,6 +85,9 @@ func takeSpecimen(t *testing.T, cleanly bool) *specimen {
 		n.stop()
 	} else {
 		n.kill()
+		if err := os.Remove(filepath.Join(n.dir, "backup.sock")); err != nil { // Only files can be copied.
+			t.Fatal(err)
+		}
 	}
 	return s
 }

@@ -20,6 +20,8 @@ import (
 
 const (
 	healPatience = 2 * time.Minute
+	// impatience is for the rest, once something did not come about in time.
+	impatience = 2 * time.Second
 	// sampledRepeats of all that was acknowledged are sent again in the end.
 	sampledRepeats = 300
 	slice          = time.Second
@@ -195,13 +197,18 @@ func (l *torment) atRest(brokers []string) (report *audit.Report) {
 
 // eventually waits until the condition holds; when it does not, the run fails and goes on.
 func (l *torment) eventually(what string, condition func() error) {
-	for deadline := time.Now().Add(healPatience); ; time.Sleep(100 * time.Millisecond) {
+	patience := healPatience
+	if l.impatient {
+		patience = impatience
+	}
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		err := condition()
 		if err == nil {
 			return
 		}
 		if time.Now().After(deadline) {
-			l.t.Errorf("%s was not done within %s: %v", what, healPatience, err)
+			l.t.Errorf("%s was not done within %s: %v", what, patience, err)
+			l.impatient = true
 			return
 		}
 	}
@@ -251,19 +258,21 @@ func (l *torment) mustHaveWatched(report *audit.Report, watchers []*watcher) (re
 }
 
 // mustBeLinearizable checks every history, account by account.
-func (l *torment) mustBeLinearizable(report *audit.Report) (checked, undecided int) {
-	for _, h := range l.histories {
-		h.lookLast(report)
-		steps := h.steps(report)
-		for _, id := range h.accounts {
-			checked++
-			if verdict := linearizable(of(steps, id)); strings.HasPrefix(verdict, string(porcupine.Unknown)) {
-				l.t.Logf("%s could not be checked in time: %s", id, verdict)
-				undecided++
-			} else if verdict != "" {
-				l.t.Errorf("%s: %s", id, verdict)
+func (c *trial) mustBeLinearizable(report *audit.Report) (checked, undecided int) {
+	for _, h := range c.l.histories {
+		c.try(func() {
+			h.lookLast(report)
+			steps := h.steps(report)
+			for _, id := range h.accounts {
+				checked++
+				if verdict := linearizable(of(steps, id)); strings.HasPrefix(verdict, string(porcupine.Unknown)) {
+					c.Logf("%s could not be checked in time: %s", id, verdict)
+					undecided++
+				} else if verdict != "" {
+					c.Errorf("%s: %s", id, verdict)
+				}
 			}
-		}
+		})
 	}
 	return checked, undecided
 }

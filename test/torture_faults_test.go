@@ -3,11 +3,11 @@ package test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"regexp"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -25,8 +25,8 @@ const (
 	clockSet         = "clock set"
 	nodesRestarted   = "rolling restart"
 	killEvery        = 1500 * time.Millisecond
-	faultEvery       = 3500 * time.Millisecond
-	faultsAtOnce     = 2
+	faultEvery       = 2500 * time.Millisecond
+	faultsAtOnce     = 3
 	longestClock     = 5 * time.Second
 	wholePatience    = 90 * time.Second
 	deadLongerThan   = 6 * time.Second // sessionTimeout: the others take over.
@@ -111,7 +111,7 @@ func (x *tormentor) run(ctx context.Context) {
 	x.wg.Wait()
 }
 
-// drawn tells whether faults of the kind are asked for.
+// drawn tells whether faults of the kind are asked for; of connections, the kind says between what.
 func drawn(kind string) bool { return regexp.MustCompile(*tortureOnly).MatchString(kind) }
 
 // killNodes kills one node after the other. Most are started again at once, some after the others have taken over.
@@ -160,44 +160,52 @@ func pause(ctx context.Context, d time.Duration) bool {
 // draw lets faults of the other kinds happen, a few at once.
 func (x *tormentor) draw(ctx context.Context) {
 	random := rand.New(rand.NewPCG(x.seed, 2))
-	type kind struct {
-		name   string
-		weight int
-		draw   func(*rand.Rand) func(context.Context)
-	}
-	kinds := []kind{{linkCut, 6, x.cut}, {linkDelayed, 5, x.delay}, {nodeStopped, 4, x.stop}, {clockSet, 3, x.setClock}, {nodesRestarted, 1, x.restartNodes}}
-	if x.g.cluster == nil {
-		kinds = append(kinds, kind{diskFull, 2, x.fillDisk})
-	} else {
-		kinds = append(kinds, kind{brokerKilled, 3, x.killBroker}, kind{databaseRestart, 2, x.restartDatabase})
-	}
-	kinds = slices.DeleteFunc(kinds, func(k kind) bool { return !drawn(k.name) })
-	total := 0
-	for _, k := range kinds {
-		total += k.weight
-	}
-	if total == 0 {
+	deck := x.deck()
+	if len(deck) == 0 {
 		return
 	}
-	for pause(ctx, faultEvery/2+between(random, 0, faultEvery)) {
-		n := random.IntN(total)
-		for _, k := range kinds {
-			if n -= k.weight; n >= 0 {
-				continue
-			}
-			do := k.draw(random)
-			select {
-			case x.atOnce <- struct{}{}:
-			case <-ctx.Done():
-				return
-			}
-			x.wg.Go(func() {
-				defer func() { <-x.atOnce }()
-				do(ctx)
-			})
-			break
+	for n := 0; pause(ctx, faultEvery/2+between(random, 0, faultEvery)); n++ {
+		if n %= len(deck); n == 0 {
+			random.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
 		}
+		do := deck[n].draw(random)
+		select {
+		case x.atOnce <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		x.wg.Go(func() {
+			defer func() { <-x.atOnce }()
+			do(ctx)
+		})
 	}
+}
+
+// card is a fault to be drawn.
+type card struct {
+	kind string
+	draw func(*rand.Rand) func(context.Context)
+}
+
+// deck has every fault that can happen here once, those of connections once for each sort of connection: even a short run
+// is to meet them all.
+func (x *tormentor) deck() []card {
+	deck := []card{{nodeStopped, x.stop}, {clockSet, x.setClock}, {nodesRestarted, x.restartNodes}}
+	sorts := map[string][]*link{}
+	for _, l := range x.g.links {
+		sorts[l.sort()] = append(sorts[l.sort()], l)
+	}
+	for _, sort := range slices.Sorted(maps.Keys(sorts)) {
+		links := sorts[sort]
+		deck = append(deck, card{linkCut + ": " + sort, func(r *rand.Rand) func(context.Context) { return x.cut(r, links) }},
+			card{linkDelayed + ": " + sort, func(r *rand.Rand) func(context.Context) { return x.delay(r, links) }})
+	}
+	if x.g.cluster == nil {
+		deck = append(deck, card{diskFull, x.fillDisk})
+	} else {
+		deck = append(deck, card{brokerKilled, x.killBroker}, card{databaseRestart, x.restartDatabase})
+	}
+	return slices.DeleteFunc(deck, func(c card) bool { return !drawn(c.kind) })
 }
 
 // stop stops a node with SIGSTOP and wakes it.
@@ -222,112 +230,6 @@ func (x *tormentor) stop(random *rand.Rand) func(context.Context) {
 		m.signal(syscall.SIGCONT)
 		x.over(f)
 	}
-}
-
-// The ways to cut a connection: by silence, by a refusal, by a reset.
-var cuts = []string{"silent", "silent upstream", "silent downstream", "refused", "reset"}
-
-func (x *tormentor) cut(random *rand.Rand) func(context.Context) {
-	l := x.g.links[random.IntN(len(x.g.links))]
-	way := cuts[random.IntN(len(cuts))]
-	d := between(random, 200*time.Millisecond, 8*time.Second)
-	return func(ctx context.Context) {
-		x.onLink(l, func() {
-			f := x.begin(linkCut, "%s, %s, for %s", l.name, way, d.Round(time.Millisecond))
-			defer x.over(f)
-			if way == "refused" {
-				l.proxy.Stop()
-				pause(ctx, d)
-				x.mustStart(l)
-				return
-			}
-			stream := strings.TrimSpace(strings.TrimPrefix(way, "silent"))
-			if way == "reset" {
-				x.poison(ctx, l, d, `{"type": "reset_peer", "stream": "upstream", "attributes": {"timeout": 0}}`)
-				return
-			}
-			var toxics []string
-			for _, s := range []string{"upstream", "downstream"} {
-				if stream == "" || stream == s {
-					toxics = append(toxics, fmt.Sprintf(`{"type": "timeout", "stream": %q, "attributes": {"timeout": 0}}`, s))
-				}
-			}
-			x.poison(ctx, l, d, toxics...)
-		})
-	}
-}
-
-// mustStart lets a proxy listen again.
-func (x *tormentor) mustStart(l *link) {
-	deadline := time.Now().Add(toxicPatience)
-	for {
-		err := l.proxy.Start()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			x.complain("the proxy of %s cannot listen again: %v", l.name, err)
-			return
-		}
-		time.Sleep(clientPause)
-	}
-}
-
-func (x *tormentor) delay(random *rand.Rand) func(context.Context) {
-	l := x.g.links[random.IntN(len(x.g.links))]
-	d := between(random, time.Second, 6*time.Second)
-	late := 20 + random.IntN(800)
-	streams := []string{"upstream", "downstream"}[random.IntN(2):]
-	narrow := random.IntN(4) == 0
-	return func(ctx context.Context) {
-		x.onLink(l, func() {
-			var toxics []string
-			for _, s := range streams {
-				if narrow {
-					toxics = append(toxics, fmt.Sprintf(`{"type": "bandwidth", "stream": %q, "attributes": {"rate": %d}}`, s, 2+late/50))
-					continue
-				}
-				toxics = append(toxics, fmt.Sprintf(`{"type": "latency", "stream": %q, "attributes": {"latency": %d, "jitter": %d}}`, s, late, late/2))
-			}
-			how := fmt.Sprintf("by about %d ms", late)
-			if narrow {
-				how = fmt.Sprintf("to %d kB/s", 2+late/50)
-			}
-			f := x.begin(linkDelayed, "%s, %v, %s, for %s", l.name, streams, how, d.Round(time.Millisecond))
-			x.poison(ctx, l, d, toxics...)
-			x.over(f)
-		})
-	}
-}
-
-// onLink does something to a link that nothing else happens to. One between brokers counts as a broker.
-func (x *tormentor) onLink(l *link, do func()) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if strings.HasPrefix(l.name, "brokers") {
-		if !x.busy.TryLock() {
-			return
-		}
-		defer x.busy.Unlock()
-		if x.g.cluster.whole() != nil {
-			return
-		}
-	}
-	do()
-}
-
-// poison gives a link toxics for a time.
-func (x *tormentor) poison(ctx context.Context, l *link, d time.Duration, toxics ...string) {
-	for i, text := range toxics {
-		text = fmt.Sprintf(`{"name": "%d", "toxicity": 1, `, i) + text[1:]
-		if _, err := l.proxy.Toxics.AddToxicJson(strings.NewReader(text)); err != nil {
-			x.complain("no toxic %s on %s: %v", text, l.name, err)
-		}
-	}
-	pause(ctx, d)
-	heal, cancel := context.WithTimeout(context.Background(), toxicPatience)
-	defer cancel()
-	l.proxy.Toxics.ResetToxics(heal)
 }
 
 func (x *tormentor) killBroker(random *rand.Rand) func(context.Context) {

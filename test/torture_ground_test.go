@@ -40,6 +40,12 @@ type link struct {
 	mu    sync.Mutex
 }
 
+// sort is between what the link is.
+func (l *link) sort() string {
+	from, to, _ := strings.Cut(l.name, " – ")
+	return strings.TrimRight(from, "0123456789") + " – " + strings.TrimRight(to, "0123456789")
+}
+
 const tortureNodes = 3
 
 // newGround starts everything: one embedded node, or three on three brokers and PostgreSQL.

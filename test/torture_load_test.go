@@ -85,6 +85,8 @@ type torment struct {
 	repeats, conflicts int
 	tries, elsewhere   int
 	heard              map[string]int
+	// impatient is set when something did not come about in the end.
+	impatient bool
 }
 
 func newTorment(g *ground, seed uint64) *torment {

@@ -13,17 +13,18 @@ var plantedBugs = []struct {
 	// backends are where the bug can show.
 	backends []string
 	found    string
+	// only are the faults that the short run draws; empty means all. It is for bugs that need two faults at the right time.
+	only string
 }{
-	{"fence skipped", []string{"kafka"}, `follows on version|begins at .*, the balance was|was acknowledged`},
-	{"marker not awaited", []string{"kafka"}, `follows on version|begins at .*, the balance was|was acknowledged|has the idempotency key of`},
-	{"refusal not confirmed", []string{"kafka"}, `sent again|Illegal|was refused`},
-	{"answer before write", []string{"kafka", "embedded"}, `was acknowledged`},
-	{"sequence reused", []string{"kafka", "embedded"}, `was acknowledged`},
-	{"clock trusted", []string{"kafka", "embedded"}, `is dated`},
-	{"offset apart from rows", []string{"kafka", "embedded"}, `verify|reads .* where the log has`},
-	{"version not awaited", []string{"kafka", "embedded"}, `Illegal|reads .* where the log has`},
-	{"resumed from now", []string{"kafka", "embedded"}, `the subscription to .* begins at`},
-	{"disk ignored", []string{"embedded"}, `the disk was full`},
+	{"fence skipped", []string{"kafka"}, `follows on version|begins at .*, the balance was|was acknowledged`, ""},
+	{"marker not awaited", []string{"kafka"}, `follows on version|begins at .*, the balance was|was acknowledged|has the idempotency key of`, "node killed|connections cut: brokers"},
+	{"answer before write", []string{"kafka", "embedded"}, `was acknowledged`, ""},
+	{"sequence reused", []string{"kafka", "embedded"}, `was acknowledged`, ""},
+	{"clock trusted", []string{"kafka", "embedded"}, `is dated`, ""},
+	{"offset apart from rows", []string{"kafka", "embedded"}, `verify: |reads .* where the log has`, ""},
+	{"version not awaited", []string{"kafka", "embedded"}, `Illegal|reads .* where the log has`, ""},
+	{"resumed from now", []string{"kafka", "embedded"}, `the subscription to .* begins at`, ""},
+	{"disk ignored", []string{"embedded"}, `the disk was full`, ""},
 }
 
 // The torture is trusted because its short run finds every planted bug. It is for make torture BUG=all, or the name of
@@ -46,6 +47,10 @@ func TestTortureFindsPlantedBugs(t *testing.T) {
 				seed := *tortureSeed
 				if seed == 0 {
 					seed = uint64(time.Now().UnixNano())
+				}
+				if *tortureOnly == "" {
+					*tortureOnly = bug.only
+					defer func() { *tortureOnly = "" }()
 				}
 				run := torture(t, backend, seed, shortTorture, bug.name)
 				told := strings.Join(run.Problems, "\n")

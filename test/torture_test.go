@@ -144,7 +144,7 @@ func (c *trial) carryOut(length time.Duration) {
 	c.Logf("%7.0f s  all clients have ended", time.Since(c.l.begun).Seconds())
 	c.run.Seconds = (to - from).Seconds()
 	c.l.serve(c.run, from, to)
-	c.judge(watchers)
+	c.try(func() { c.judge(watchers) })
 	stopWatching()
 	stopLiving()
 	tending.Wait()
@@ -220,7 +220,7 @@ func (c *trial) judge(watchers []*watcher) {
 	c.l.repeatAll()
 	c.l.mustRead(report)
 	c.run.Resumed = c.l.mustHaveWatched(report, watchers)
-	c.run.Histories, c.run.Undecided = c.l.mustBeLinearizable(report)
+	c.run.Histories, c.run.Undecided = c.mustBeLinearizable(report)
 	c.Logf("%7.0f s  all is checked", time.Since(c.l.begun).Seconds())
 	for _, fault := range c.l.faults {
 		c.Errorf("%v", fault)
