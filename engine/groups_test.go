@@ -175,7 +175,7 @@ func TestABatchWhoseOutcomeStaysOpenIsWaitedForOnce(t *testing.T) {
 			}
 		}}
 		n := startNode(t, brokers, t.TempDir(), all, faulty(f), with(func(c *engine.Config) {
-			c.CommandTimeout, c.SettleGrace = 100*time.Millisecond, time.Second
+			c.CommandTimeout, c.SettleGrace = 2*time.Second, time.Second
 		}))
 		id := inPartition(0, "a")
 		n.create(id)
