@@ -166,7 +166,7 @@ func (h *history) steps(report *audit.Report) []step {
 	}
 	for id, hold := range report.Holds {
 		if hold.Status == "EXPIRED" {
-			all = append(all, step{account: hold.AccountID, kind: expired, client: h.clients, call: expires[id], ret: h.rest, hold: id})
+			all = append(all, step{account: hold.AccountID, kind: expired, client: h.clients, call: expires[id] - clockSlack, ret: h.rest, hold: id})
 		}
 	}
 	return all
