@@ -31,7 +31,7 @@ const (
 	LogVariable = "DAYBOOK_TEST_LOG"
 )
 
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // Logger discards what is logged, unless LogVariable is set.
 func Logger() *slog.Logger {
