@@ -191,6 +191,9 @@ func (c *trial) rage(length time.Duration) {
 
 // judge checks everything once all is well again.
 func (c *trial) judge(watchers []*watcher) {
+	for _, problem := range c.x.wrong {
+		c.Errorf("%s", problem)
+	}
 	for _, m := range c.g.nodes {
 		c.l.eventually(m.name+" being ready again", m.ready)
 	}
@@ -206,7 +209,7 @@ func (c *trial) judge(watchers []*watcher) {
 	c.Logf("%7.0f s  nothing is on its way any more", time.Since(c.l.begun).Seconds())
 	answers := c.l.answered()
 	count(c.run, report, answers)
-	for _, problems := range [][]string{report.Problems, report.Compare(answers), c.l.wrongStatuses(report), c.l.halves(report), c.l.onFullDisk(c.x.faults), c.x.wrong} {
+	for _, problems := range [][]string{report.Problems, report.Compare(answers), c.l.wrongStatuses(report), c.l.halves(report), c.l.onFullDisk(c.x.faults)} {
 		for _, problem := range problems {
 			c.Errorf("%s", problem)
 		}
