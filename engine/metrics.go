@@ -9,10 +9,8 @@ import (
 
 	"daybook/domain"
 	"daybook/engine/ledger"
+	"daybook/internal/observe"
 )
-
-// seconds are the bounds of what is measured in time: from 100 µs to 30 s.
-var seconds = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
 
 // metrics are what an engine counts. What depends on a label is resolved once: a command costs no look-up unless it is
 // refused.
@@ -30,11 +28,11 @@ type metrics struct {
 func newMetrics(to prometheus.Registerer, partitions int32) *metrics {
 	register := promauto.With(to)
 	commands := register.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "daybook_command_seconds", Buckets: seconds,
+		Name: "daybook_command_seconds", Buckets: observe.Seconds,
 		Help: "Time from a command's arrival at the engine to its answer, whatever the answer is.",
 	}, []string{"command"})
 	stages := register.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "daybook_command_stage_seconds", Buckets: seconds,
+		Name: "daybook_command_stage_seconds", Buckets: observe.Seconds,
 		Help: "Time of commands by part: queue for each command; decide, write and answer once for each batch.",
 	}, []string{"stage"})
 	m := &metrics{
@@ -52,7 +50,7 @@ func newMetrics(to prometheus.Registerer, partitions int32) *metrics {
 			Buckets: prometheus.ExponentialBuckets(512, 4, 9),
 		}),
 		takeover: register.NewHistogram(prometheus.HistogramOpts{
-			Name: "daybook_takeover_seconds", Help: "Time that taking a partition over took.", Buckets: seconds,
+			Name: "daybook_takeover_seconds", Help: "Time that taking a partition over took.", Buckets: observe.Seconds,
 		}),
 	}
 	for i, name := range commandNames {

@@ -6,15 +6,13 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"daybook/domain"
 	"daybook/engine/ledger"
 	"daybook/eventstore"
+	"daybook/internal/observe"
 )
-
-const traceparent = "traceparent"
 
 // begin begins a span for what is asked for at once, with the commands' own trace as its parent where the context has
 // none, and makes it the trace that their events carry on. The function ends it. Without tracing both do nothing.
@@ -24,14 +22,13 @@ func (e *Engine) begin(ctx context.Context, name string, commands ...ledger.Comm
 	}
 	parent := ctx
 	if len(commands) > 0 && !trace.SpanContextFromContext(ctx).IsValid() {
-		parent = within(ctx, commands[0].Common().Traceparent)
+		parent = observe.Within(ctx, commands[0].Common().Traceparent)
 	}
 	ctx, span := e.cfg.Tracer.Start(parent, name, trace.WithAttributes(attribute.Int("daybook.commands", len(commands))))
 	if span.IsRecording() {
-		carrier := propagation.MapCarrier{}
-		propagation.TraceContext{}.Inject(ctx, carrier)
+		carried := observe.Traceparent(ctx)
 		for _, c := range commands {
-			c.Common().Traceparent = carrier[traceparent]
+			c.Common().Traceparent = carried
 		}
 	}
 	return ctx, span
@@ -77,16 +74,9 @@ func (e *Engine) traceCoordination(run [][]eventstore.Recorded, from int64, bega
 	}
 	for _, events := range run {
 		for i := range events {
-			if events[i].Offset < from || events[i].Traceparent == "" {
-				continue
+			if events[i].Offset >= from {
+				observe.Span(e.cfg.Tracer, events[i].Traceparent, "coordinate", began, e.cfg.Clock())
 			}
-			_, span := e.cfg.Tracer.Start(within(context.Background(), events[i].Traceparent), "coordinate", trace.WithTimestamp(began))
-			span.End(trace.WithTimestamp(e.cfg.Clock()))
 		}
 	}
-}
-
-// within is a context in the trace that a command or an event carries.
-func within(ctx context.Context, of string) context.Context {
-	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{traceparent: of})
 }

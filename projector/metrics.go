@@ -1,20 +1,15 @@
 package projector
 
 import (
-	"context"
 	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-	"go.opentelemetry.io/otel/propagation"
-	"go.opentelemetry.io/otel/trace"
 
 	"daybook/eventstore"
+	"daybook/internal/observe"
 )
-
-// seconds are the bounds of what is measured in time: from 100 µs to 30 s.
-var seconds = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
 
 // metrics are what a projector counts for the lanes of one topic.
 type metrics struct {
@@ -27,11 +22,11 @@ func newMetrics(to prometheus.Registerer) map[string]*metrics {
 	register := promauto.With(to)
 	topic := []string{"topic"}
 	lag := register.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "daybook_projection_seconds", Buckets: seconds,
+		Name: "daybook_projection_seconds", Buckets: observe.Seconds,
 		Help: "Time from an event's timestamp to the commit of its rows, for the oldest event of each SQL transaction.",
 	}, topic)
 	write := register.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "daybook_projection_write_seconds", Help: "Time that one SQL transaction took.", Buckets: seconds,
+		Name: "daybook_projection_write_seconds", Help: "Time that one SQL transaction took.", Buckets: observe.Seconds,
 	}, topic)
 	events := register.NewCounterVec(prometheus.CounterOpts{
 		Name: "daybook_projection_events_total", Help: "Events projected.",
@@ -60,13 +55,7 @@ func (l *lane) projected(r *run, began time.Time) {
 		return
 	}
 	for i := range r.events {
-		e := &r.events[i]
-		if e.Traceparent == "" {
-			continue
-		}
-		ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{"traceparent": e.Traceparent})
-		_, span := l.cfg.Tracer.Start(ctx, "project", trace.WithTimestamp(began))
-		span.End(trace.WithTimestamp(now))
+		observe.Span(l.cfg.Tracer, r.events[i].Traceparent, "project", began, now)
 	}
 }
 

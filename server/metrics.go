@@ -16,10 +16,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"daybook/domain"
+	"daybook/internal/observe"
 )
-
-// seconds are the bounds of what is measured in time: from 100 µs to 30 s.
-var seconds = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
 
 // scrapes bounds how many scrapes are answered at once.
 const scrapes = 4
@@ -35,7 +33,7 @@ type metrics struct {
 func newMetrics(to prometheus.Registerer) *metrics {
 	register := promauto.With(to)
 	operations := register.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "daybook_operation_seconds", Help: "Time that a query or mutation took from its being read to its answer.", Buckets: seconds,
+		Name: "daybook_operation_seconds", Help: "Time that a query or mutation took from its being read to its answer.", Buckets: observe.Seconds,
 	}, []string{"operation"})
 	m := &metrics{
 		query: operations.WithLabelValues("query"), mutation: operations.WithLabelValues("mutation"),

@@ -1,20 +1,15 @@
 package live
 
 import (
-	"context"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-	"go.opentelemetry.io/otel/propagation"
-	"go.opentelemetry.io/otel/trace"
 
 	"daybook/eventstore"
+	"daybook/internal/observe"
 	"daybook/projector"
 )
-
-// seconds are the bounds of what is measured in time: from 100 µs to 30 s.
-var seconds = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
 
 // metrics are what a feed counts.
 type metrics struct {
@@ -43,7 +38,7 @@ func newMetrics(to prometheus.Registerer, f *Feed) *metrics {
 	return &metrics{
 		push: register.NewHistogram(prometheus.HistogramOpts{
 			Name: "daybook_push_seconds", Help: "Time from a change's being recorded to its being handed to a subscriber, of live ones.",
-			Buckets: seconds,
+			Buckets: observe.Seconds,
 		}),
 		live: pushes.WithLabelValues("live"), history: pushes.WithLabelValues("history"),
 		resumed: fallbacks.WithLabelValues("resume"), fellBehind: fallbacks.WithLabelValues("slow"),
@@ -66,12 +61,7 @@ func (f *Feed) handedOver(p *pushed) {
 	now := f.cfg.Clock()
 	f.metrics.live.Inc()
 	f.metrics.push.Observe(now.Sub(p.recorded).Seconds())
-	if f.cfg.Tracer == nil || p.traceparent == "" {
-		return
-	}
-	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{"traceparent": p.traceparent})
-	_, span := f.cfg.Tracer.Start(ctx, "push", trace.WithTimestamp(p.recorded))
-	span.End(trace.WithTimestamp(now))
+	observe.Span(f.cfg.Tracer, p.traceparent, "push", p.recorded, now)
 }
 
 // fellBack counts that a subscriber begins to read the history.
