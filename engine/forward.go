@@ -99,7 +99,7 @@ func (e *Engine) forward(p int32, requests []*request) error {
 	}
 	w := f.ways[p]
 	if down := w.down.Load(); down != 0 && e.cfg.Clock().Sub(time.Unix(0, down)) > downPatience {
-		return domain.Refuse(domain.Unavailable, "", "this command did nothing: the log cannot be written at the moment; try again later")
+		return logDown()
 	}
 	if w.open.Load() >= int64(e.cfg.QueueLength) {
 		return overloaded()
@@ -137,7 +137,7 @@ func (f *forwarder) sendParcels(ctx context.Context, p int32) {
 				messages = append(messages, m)
 			}
 		}
-		err := f.post(ctx, to, messages, f.engine.cfg.CommandTimeout, func(failed bool) (goOn bool) {
+		err := f.post(ctx, to, messages, func(failed bool) (goOn bool) {
 			switch {
 			case !failed:
 				w.down.Store(0)
@@ -188,9 +188,7 @@ func (f *forwarder) pack(p *parcel, seq int64) (eventstore.Message, bool) {
 	value, err := json.Marshal(p)
 	if err != nil {
 		f.ways[p.partition].open.Add(-int64(len(p.Requests)))
-		for _, r := range p.Requests {
-			r.refuse(err)
-		}
+		refuseAll(p.Requests, err)
 		return eventstore.Message{}, false
 	}
 	f.mu.Lock()
@@ -218,9 +216,10 @@ func wanted(p *parcel) bool {
 	return slices.ContainsFunc(p.Requests, func(r *request) bool { return r.flag().Load() == taken })
 }
 
-// post writes messages, trying again for a bounded time and while it is told to. Those that were not answered may be in the log all the same.
-func (f *forwarder) post(ctx context.Context, to eventstore.Appender, messages []eventstore.Message, patience time.Duration, tell func(failed bool) (goOn bool)) error {
-	began := f.engine.cfg.Clock()
+// post writes messages, trying again as long as commands wait to be taken and while it is told to. Those that were not
+// answered may be in the log all the same.
+func (f *forwarder) post(ctx context.Context, to eventstore.Appender, messages []eventstore.Message, tell func(failed bool) (goOn bool)) error {
+	began, patience := f.engine.cfg.Clock(), f.engine.cfg.CommandTimeout
 	for len(messages) > 0 {
 		n := fitting(messages)
 		err := to.Append(ctx, messages[:n])
@@ -243,9 +242,7 @@ func (f *forwarder) leaveOpen() {
 		for empty := false; !empty; {
 			select {
 			case sent := <-w.outbox:
-				for _, r := range sent.Requests {
-					r.refuse(domain.Refuse(domain.Unavailable, "", "this command did nothing: this node is stopping; try again elsewhere or later"))
-				}
+				refuseAll(sent.Requests, stopping())
 			default:
 				empty = true
 			}
@@ -255,9 +252,7 @@ func (f *forwarder) leaveOpen() {
 	defer f.mu.Unlock()
 	for id, p := range f.waiting {
 		delete(f.waiting, id)
-		for _, r := range p.Requests {
-			r.refuse(outcomeUnknown())
-		}
+		refuseAll(p.Requests, outcomeUnknown())
 	}
 }
 

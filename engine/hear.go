@@ -35,18 +35,13 @@ func (f *forwarder) hear(ctx context.Context) {
 }
 
 func (f *forwarder) listen(ctx context.Context, reader *eventstore.Reader, next *int64, ready func()) (err error) {
-	if *reader == nil {
-		if *reader, err = f.engine.log.OpenReader(eventstore.CommandReplies, 0); err != nil {
-			return err
-		}
-	}
 	if *next < 0 {
 		if *next, err = f.engine.log.EndOffset(eventstore.CommandReplies, 0); err != nil {
 			return err
 		}
 	}
 	ready()
-	chunk, err := (*reader).Read(ctx, *next, pollWait)
+	chunk, err := f.engine.readChunk(ctx, reader, eventstore.CommandReplies, 0, *next)
 	if err != nil {
 		return err
 	}
@@ -102,9 +97,7 @@ func (f *forwarder) deliver(m *eventstore.Message) {
 // passOn forwards requests, or answers why that cannot be.
 func (e *Engine) passOn(p int32, requests []*request) {
 	if err := e.forward(p, requests); err != nil {
-		for _, r := range requests {
-			r.refuse(err)
-		}
+		refuseAll(requests, err)
 	}
 }
 
@@ -148,7 +141,7 @@ func (f *forwarder) sendReplies(ctx context.Context) {
 		if messages == nil {
 			return
 		}
-		if err := f.post(ctx, to, messages, f.engine.cfg.CommandTimeout, func(bool) bool { return true }); err != nil && ctx.Err() == nil {
+		if err := f.post(ctx, to, messages, func(bool) bool { return true }); err != nil && ctx.Err() == nil {
 			f.engine.cfg.Logger.Warn("answers for other nodes are lost; their clients are told that the outcome is not known", "error", err)
 		}
 	}

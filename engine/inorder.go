@@ -156,8 +156,10 @@ func refusedElsewhere() error {
 	return domain.Refuse(domain.Unavailable, "", "this command did nothing: another attempt under its idempotency key was refused meanwhile; send it again to try anew")
 }
 
-func refuseWhole(r *request, err error) {
-	for _, member := range whole(r) {
-		member.refuse(err)
+func refuseWhole(r *request, err error) { refuseAll(whole(r), err) }
+
+func refuseAll(requests []*request, err error) {
+	for _, r := range requests {
+		r.refuse(err)
 	}
 }

@@ -138,10 +138,10 @@ func (o *owner) judge(p *parcel) verdict {
 }
 
 func (o *owner) takeAll(b *batch, part []*request) error {
-	if part[0].inAtomic() {
-		return o.takeRequest(b, part[0])
-	}
 	for _, r := range part {
+		if !r.leads() {
+			continue
+		}
 		if err := o.takeRequest(b, r); err != nil {
 			return err
 		}
@@ -150,7 +150,7 @@ func (o *owner) takeAll(b *batch, part []*request) error {
 }
 
 // retell answers what was sent to a former owner. That one can write nothing more, and all it wrote is in the books: what
-// they know of is told again, and what they do not know of was not done. An atomic group is as its first is.
+// they know of is told again, and what they do not know of was not done. An atomic group is known when all of it is.
 func (o *owner) retell(b *batch, part []*request) error {
 	for _, r := range part {
 		if !r.leads() {
@@ -178,11 +178,12 @@ func (o *owner) retell(b *batch, part []*request) error {
 // known tells whether the books know the keys of all requests.
 func (o *owner) known(requests []*request) (bool, error) {
 	for _, r := range requests {
-		if _, known, err := o.spec.Outcome(r.Command.Address(), r.Command.Common().IdempotencyKey); err != nil || !known {
-			if err != nil {
-				err = ledger.BooksError{Err: err}
-			}
-			return false, err
+		_, known, err := o.spec.Outcome(r.Command.Address(), r.Command.Common().IdempotencyKey)
+		if err != nil {
+			return false, ledger.BooksError{Err: err}
+		}
+		if !known {
+			return false, nil
 		}
 	}
 	return true, nil

@@ -265,14 +265,7 @@ func (p *partition) newOwner(ctx context.Context) (*owner, func(), error) {
 }
 
 func (p *partition) read(ctx context.Context) (eventstore.Chunk, error) {
-	if p.reader == nil {
-		reader, err := p.engine.log.OpenReader(eventstore.AccountEvents, p.id)
-		if err != nil {
-			return eventstore.Chunk{}, err
-		}
-		p.reader = reader
-	}
-	chunk, err := p.reader.Read(ctx, p.position.Next, pollWait)
+	chunk, err := p.engine.readChunk(ctx, &p.reader, eventstore.AccountEvents, p.id, p.position.Next)
 	if errors.Is(err, eventstore.ErrOffsetGone) {
 		return chunk, &FatalError{fmt.Errorf("the local state of partition %d is ahead of the log, or the log lost its beginning: "+
 			"restore the log, or delete the state directory if this log was replaced on purpose: %w", p.id, err)}

@@ -7,13 +7,13 @@ func (p *partition) submit(r *request) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.stopped {
-		return domain.Refuse(domain.Unavailable, "", "this command did nothing: this node is stopping; try again elsewhere or later")
+		return stopping()
 	}
 	if !p.assigned {
 		return p.engine.forward(p.id, together(r))
 	}
 	if !p.down.IsZero() && p.engine.cfg.Clock().Sub(p.down) > downPatience {
-		return domain.Refuse(domain.Unavailable, "", "this command did nothing: the log cannot be written at the moment; try again later")
+		return logDown()
 	}
 	if r.group != nil && p.grouped.Load() > int64(p.engine.cfg.QueueLength) {
 		return overloaded()
@@ -49,11 +49,7 @@ func (p *partition) passOnAll() {
 
 // refuseQueue answers what waits.
 func (p *partition) refuseQueue(why string) {
-	p.eachWaiting(func(requests []*request) {
-		for _, r := range requests {
-			r.refuse(didNothing(why))
-		}
-	})
+	p.eachWaiting(func(requests []*request) { refuseAll(requests, didNothing(why)) })
 }
 
 // eachWaiting empties the queue, and what is to be decided before it, of this node's requests, as they came in groups.
@@ -90,4 +86,12 @@ func (p *partition) dequeued(r *request) {
 	if r.group != nil {
 		p.grouped.Add(-int64(len(r.group.requests)))
 	}
+}
+
+func stopping() error {
+	return domain.Refuse(domain.Unavailable, "", "this command did nothing: this node is stopping; try again elsewhere or later")
+}
+
+func logDown() error {
+	return domain.Refuse(domain.Unavailable, "", "this command did nothing: the log cannot be written at the moment; try again later")
 }

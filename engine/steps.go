@@ -96,7 +96,7 @@ func (e *Engine) readSteps(ctx context.Context, partition int32, from int64, to 
 		}
 	}()
 	for ctx.Err() == nil {
-		chunk, err := e.readChunk(ctx, &reader, partition, from)
+		chunk, err := e.readChunk(ctx, &reader, eventstore.AccountCommands, partition, from)
 		if errors.Is(err, eventstore.ErrOffsetGone) {
 			// Commands are kept a week; the owner's position is older. What is gone was carried out long ago.
 			if from, err = e.log.StartOffset(eventstore.AccountCommands, partition); err == nil {
@@ -126,9 +126,10 @@ func (e *Engine) readSteps(ctx context.Context, partition int32, from int64, to 
 	}
 }
 
-func (e *Engine) readChunk(ctx context.Context, reader *eventstore.Reader, partition int32, from int64) (eventstore.Chunk, error) {
+// readChunk reads from an offset on, and opens the reader where there is none.
+func (e *Engine) readChunk(ctx context.Context, reader *eventstore.Reader, topic string, partition int32, from int64) (eventstore.Chunk, error) {
 	if *reader == nil {
-		opened, err := e.log.OpenReader(eventstore.AccountCommands, partition)
+		opened, err := e.log.OpenReader(topic, partition)
 		if err != nil {
 			return eventstore.Chunk{}, err
 		}

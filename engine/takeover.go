@@ -44,18 +44,12 @@ func (p *partition) takeOver(ctx context.Context) error {
 		return err
 	}
 	p.marker, p.ruled = found, ruled
-	var undone []*request
-	for _, r := range p.settlePending() {
-		if r.take() {
-			undone = append(undone, r)
-		}
-	}
-	p.carry = append(undone, p.carry...)
+	p.carry = append(p.settlePending(), p.carry...)
 	// Attempts under one key are to be decided in the order in which they came.
 	slices.SortStableFunc(p.carry, func(a, b *request) int { return cmp.Compare(a.arrived, b.arrived) })
-	p.tookOver(p.engine.cfg.Clock().Sub(began))
-	p.engine.cfg.Logger.Info("partition taken over", "partition", p.id, "epoch", marker.Epoch,
-		"offset", p.position.Next, "took", p.engine.cfg.Clock().Sub(began))
+	took := p.engine.cfg.Clock().Sub(began)
+	p.tookOver(took)
+	p.engine.cfg.Logger.Info("partition taken over", "partition", p.id, "epoch", marker.Epoch, "offset", p.position.Next, "took", took)
 	return nil
 }
 
@@ -114,8 +108,8 @@ func (p *partition) markMet(events []eventstore.Recorded) {
 	}
 }
 
-// settlePending answers the pending batches that are in the log, and returns the requests of the others, which did
-// not happen, atomic groups by their first. A batch rests on those before it, so the first one missing ends the row.
+// settlePending answers the pending batches that are in the log, and returns the requests of the others that are still
+// waited for, which did not happen, atomic groups by their first. A batch rests on those before it, so the first one missing ends the row.
 func (p *partition) settlePending() []*request {
 	var undone []*request
 	lost := false
@@ -135,7 +129,7 @@ func (p *partition) settlePending() []*request {
 		}
 	}
 	p.pending, p.awaited = nil, nil
-	return anew(undone)
+	return slices.DeleteFunc(anew(undone), func(r *request) bool { return !r.take() })
 }
 
 // settleFenced gives the callers of a fenced owner definite answers: it reads the log past a later line than the one
@@ -150,11 +144,7 @@ func (p *partition) settleFenced() {
 		p.leaveOpen(err)
 		return
 	}
-	for _, r := range p.settlePending() {
-		if r.take() {
-			p.carry = append(p.carry, r)
-		}
-	}
+	p.carry = append(p.carry, p.settlePending()...)
 }
 
 // refuseTooLarge answers the batch that the broker refuses for its size, which would be refused again.
@@ -166,9 +156,7 @@ func (p *partition) refuseTooLarge() {
 	b := p.pending[i]
 	p.pending = slices.Delete(p.pending, i, i+1)
 	b.stored.Close()
-	for _, r := range b.requests {
-		r.refuse(domain.Refuse(domain.Unavailable, "", "this command did nothing: the broker takes no batch of this size; the operator has to raise max.message.bytes"))
-	}
+	refuseAll(b.requests, domain.Refuse(domain.Unavailable, "", "this command did nothing: the broker takes no batch of this size; the operator has to raise max.message.bytes"))
 }
 
 // leaveOpen answers the pending batches' callers that the outcome is not known.
