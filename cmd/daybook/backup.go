@@ -162,12 +162,3 @@ func (s summary) String() string {
 }
 
 func megabytes(n int64) float64 { return float64(n) / 1e6 }
-
-// showBytes shows offsets and bytes.
-func (p *progress) showBytes(done, total, bytes int64) {
-	if p.to == nil || time.Since(p.shown) < progressInterval {
-		return
-	}
-	p.shown, p.any = time.Now(), true
-	fmt.Fprintf(p.to, "\r%d of %d %s, %.1f MB, %d %% ", done, total, p.unit, megabytes(bytes), 100*done/max(total, 1))
-}

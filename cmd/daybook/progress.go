@@ -25,11 +25,20 @@ func newProgress(to *os.File, unit string) *progress {
 }
 
 func (p *progress) show(done, total int64) {
+	p.print("%d of %d %s", done, total, p.unit)
+}
+
+// showBytes shows offsets and bytes.
+func (p *progress) showBytes(done, total, bytes int64) {
+	p.print("%d of %d %s, %.1f MB, %d %%", done, total, p.unit, megabytes(bytes), 100*done/max(total, 1))
+}
+
+func (p *progress) print(format string, args ...any) {
 	if p.to == nil || time.Since(p.shown) < progressInterval {
 		return
 	}
 	p.shown, p.any = time.Now(), true
-	fmt.Fprintf(p.to, "\r%d of %d %s ", done, total, p.unit)
+	fmt.Fprintf(p.to, "\r"+format+" ", args...)
 }
 
 // end leaves the line of progress.

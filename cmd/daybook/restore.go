@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -114,12 +113,11 @@ func compareCopy(ctx context.Context, from archive.Target, h *archive.Header, wr
 
 // checkSpace refuses a disk on which a log of about the given size would leave a node no room to work.
 func checkSpace(dir string, size int64) error {
-	var fs syscall.Statfs_t
-	if err := syscall.Statfs(dir, &fs); err != nil {
-		return fmt.Errorf("asking for the free space of %s: %w", dir, err)
+	free, err := embedded.FreeBytes(dir)
+	if err != nil {
+		return err
 	}
-	need := uint64(size+size/8) + embedded.MinFreeBytes
-	if free := fs.Bavail * uint64(fs.Bsize); free < need {
+	if need := uint64(size+size/8) + embedded.MinFreeBytes; free < need {
 		return fmt.Errorf("the log and room to work need about %d MB of disk and %d MB are free on %s: free some space or name another directory",
 			need/1e6, free/1e6, filepath.Dir(dir))
 	}

@@ -110,10 +110,13 @@ func (b *Broker) Healthy() error {
 }
 
 // FreeBytes is the space that is left where the log lies.
-func (b *Broker) FreeBytes() (uint64, error) {
+func (b *Broker) FreeBytes() (uint64, error) { return FreeBytes(b.dir) }
+
+// FreeBytes is the space that is left where a directory lies.
+func FreeBytes(dir string) (uint64, error) {
 	var fs syscall.Statfs_t
-	if err := syscall.Statfs(b.dir, &fs); err != nil {
-		return 0, fmt.Errorf("asking for the free space of %s: %w", b.dir, err)
+	if err := syscall.Statfs(dir, &fs); err != nil {
+		return 0, fmt.Errorf("asking for the free space of %s: %w", dir, err)
 	}
 	return fs.Bavail * uint64(fs.Bsize), nil
 }

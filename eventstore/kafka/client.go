@@ -92,28 +92,18 @@ const (
 )
 
 // settle repeats a request, a bounded time, while brokers have not yet heard of a new topic or of who leads it.
-func settle(request func() error) error {
-	enough := time.After(settlePatience)
-	for {
-		err := request()
-		if !unsettled(err) {
-			return err
-		}
-		select {
-		case <-enough:
-			return err
-		case <-time.After(settlePause):
-		}
-	}
-}
+func settle(request func() error) error { return repeat(settlePatience, unsettled, request) }
 
 // persevere repeats a request, a bounded time, while the broker that it goes to cannot be reached; the next may go to
 // another one.
-func persevere(request func() error) error {
-	enough := time.After(2 * settlePatience)
+func persevere(request func() error) error { return repeat(2*settlePatience, unreachable, request) }
+
+// repeat makes a request again, a bounded time, while it fails for what can pass.
+func repeat(patience time.Duration, passes func(error) bool, request func() error) error {
+	enough := time.After(patience)
 	for {
 		err := request()
-		if !unreachable(err) {
+		if !passes(err) {
 			return err
 		}
 		select {

@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"fmt"
-	"strconv"
 
 	"github.com/IBM/sarama"
 )
@@ -18,10 +17,7 @@ func (c *Client) KeepCommands(everything bool) error {
 		if spec.events {
 			continue
 		}
-		retention := "-1"
-		if spec.retention > 0 {
-			retention = strconv.FormatInt(spec.retention.Milliseconds(), 10)
-		}
+		retention := spec.retentionMillis()
 		err := admin.IncrementalAlterConfig(sarama.TopicResource, spec.name, map[string]sarama.IncrementalAlterConfigsEntry{
 			"retention.ms": {Operation: sarama.IncrementalAlterConfigsOperationSet, Value: &retention},
 		}, false)

@@ -142,6 +142,14 @@ func specs(partitions int32, foreverOnly bool) []topicSpec {
 	return all
 }
 
+// retentionMillis is the setting retention.ms.
+func (s topicSpec) retentionMillis() string {
+	if s.retention == 0 {
+		return "-1"
+	}
+	return strconv.FormatInt(s.retention.Milliseconds(), 10)
+}
+
 // chosenPartitions settles the count: an existing event topic decides, and must not be contradicted.
 func chosenPartitions(asked int32, topics map[string]sarama.TopicDetail) (int32, error) {
 	existing, ok := topics[eventstore.AccountEvents]
@@ -167,10 +175,7 @@ func (c *Client) replication(admin sarama.ClusterAdmin) (int16, error) {
 }
 
 func createTopic(admin sarama.ClusterAdmin, spec topicSpec, replication int16) error {
-	retention, minISR := "-1", "1"
-	if spec.retention > 0 {
-		retention = strconv.FormatInt(spec.retention.Milliseconds(), 10)
-	}
+	retention, minISR := spec.retentionMillis(), "1"
 	if replication >= 3 {
 		minISR = "2"
 	}
