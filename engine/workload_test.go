@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -42,15 +41,7 @@ type subject struct{ id, account string }
 
 func newWorkload(t *testing.T, choose func(r *rand.Rand) *node) *workload {
 	t.Helper()
-	seed := uint64(time.Now().UnixNano())
-	if given := os.Getenv("DAYBOOK_TEST_SEED"); given != "" {
-		var err error
-		if seed, err = strconv.ParseUint(given, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("seed %d; repeat with DAYBOOK_TEST_SEED=%d", seed, seed)
-	w := &workload{seed: seed, choose: choose, answers: map[audit.Key]audit.Answer{}, counts: map[domain.Code]int{}}
+	w := &workload{seed: testenv.Seed(t), choose: choose, answers: map[audit.Key]audit.Answer{}, counts: map[domain.Code]int{}}
 	for i := range 12 {
 		w.accounts = append(w.accounts, inPartition(int32(i%partitions), fmt.Sprintf("account%d", i)))
 	}

@@ -241,7 +241,7 @@ func saysWhatToDo(log string) bool {
 // A byte somewhere in the data directory is another one. The node answers as before, or refuses and says what is damaged;
 // it never answers anything else.
 func TestNoFlippedByteChangesAnAnswer(t *testing.T) {
-	random := rand.New(rand.NewPCG(seed(t), 0))
+	random := rand.New(rand.NewPCG(testenv.Seed(t), 0))
 	specimens := []*specimen{takeSpecimen(t, true), takeSpecimen(t, false)}
 	outcomes := map[string]int{}
 	for i := range *flips {

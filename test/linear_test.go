@@ -11,6 +11,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"daybook/internal/audit"
+	"daybook/internal/testenv"
 )
 
 // checkPatience bounds how long one account's history is checked.
@@ -35,7 +36,7 @@ func TestEachAccountIsLinearizable(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b backend) {
 		n := startNode(t, b)
 		url := n.url // It stays when the node starts again.
-		h := newHistory(t, func() string { return url }, seed(t), "linear", 16, 80)
+		h := newHistory(t, func() string { return url }, testenv.Seed(t), "linear", 16, 80)
 		h.run(func() {
 			n.kill()
 			n.start()
@@ -51,7 +52,7 @@ func TestEachAccountIsLinearizable(t *testing.T) {
 // all are tried.
 func TestWhatIsNotLinearizableIsFound(t *testing.T) {
 	n := startNode(t, embeddedBackend())
-	h := newHistory(t, func() string { return n.url }, seed(t), "planted", 4, 60)
+	h := newHistory(t, func() string { return n.url }, testenv.Seed(t), "planted", 4, 60)
 	h.run(func() {})
 	steps := h.conclude(n)
 	h.mustBeLinearizable(steps)

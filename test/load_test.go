@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -78,21 +76,11 @@ type load struct {
 type subject struct{ id, account string }
 
 func newLoad(t testing.TB, url func() string, accounts int) *load {
-	l := &load{t: t, url: url, most: loadLimit, recent: 20, seed: seed(t), told: map[string]int{}}
+	l := &load{t: t, url: url, most: loadLimit, recent: 20, seed: testenv.Seed(t), told: map[string]int{}}
 	for i := range accounts {
 		l.accounts = append(l.accounts, fmt.Sprintf("account-%d", i))
 	}
 	return l
-}
-
-// seed is drawn anew, or taken from DAYBOOK_TEST_SEED to repeat a run's choices.
-func seed(t testing.TB) uint64 {
-	s := uint64(time.Now().UnixNano())
-	if v, err := strconv.ParseUint(os.Getenv("DAYBOOK_TEST_SEED"), 10, 64); err == nil {
-		s = v
-	}
-	t.Logf("seed %d (set DAYBOOK_TEST_SEED to repeat its choices)", s)
-	return s
 }
 
 // open opens the accounts, every second one limited.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -158,6 +159,21 @@ func Postgres(t testing.TB) string {
 		}
 	})
 	return fmt.Sprintf("postgres://%s:%s@%s:%d/%s?sslmode=disable", config.User, config.Password, config.Host, config.Port, name)
+}
+
+// Seed is what a random test draws from: anew, or as DAYBOOK_TEST_SEED says, to repeat what a run has drawn. It is logged.
+func Seed(t testing.TB) uint64 {
+	t.Helper()
+	const variable = "DAYBOOK_TEST_SEED"
+	seed := uint64(time.Now().UnixNano())
+	if given := os.Getenv(variable); given != "" {
+		var err error
+		if seed, err = strconv.ParseUint(given, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("seed %d; repeat with %s=%d", seed, variable, seed)
+	return seed
 }
 
 // Eventually waits, a bounded time, until the condition holds.

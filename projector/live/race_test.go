@@ -5,32 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"runtime"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
 
 	"daybook/domain"
 	"daybook/domain/account"
+	"daybook/internal/testenv"
 	"daybook/projector"
 )
-
-// raceSeedVariable repeats a random test with the seed that it printed.
-const raceSeedVariable = "DAYBOOK_TEST_SEED"
-
-func seed(t *testing.T) uint64 {
-	n := uint64(time.Now().UnixNano())
-	if s := os.Getenv(raceSeedVariable); s != "" {
-		var err error
-		if n, err = strconv.ParseUint(s, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("%s=%d", raceSeedVariable, n)
-	return n
-}
 
 type nextFunc func(context.Context) (projector.Change, error)
 
@@ -206,7 +190,7 @@ func newRace(n uint64, b bugs) *race {
 }
 
 func TestEveryReaderGetsEveryChangeOnceAndInOrder(t *testing.T) {
-	base := seed(t)
+	base := testenv.Seed(t)
 	rounds := 30
 	if testing.Short() {
 		rounds = 5
@@ -273,7 +257,7 @@ func TestTheCheckerFindsPlantedBugs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			r := newRace(seed(t), b)
+			r := newRace(testenv.Seed(t), b)
 			r.feed.cfg.PageSize = 5
 			err := r.run(ctx)
 			if err == nil || errors.Is(err, context.DeadlineExceeded) || domain.CodeOf(err) == domain.Unavailable {
