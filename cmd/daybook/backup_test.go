@@ -24,6 +24,7 @@ import (
 	"daybook/internal/archive"
 	"daybook/internal/audit"
 	"daybook/internal/datadir"
+	"daybook/internal/testenv"
 )
 
 var quiet = slog.New(slog.DiscardHandler)
@@ -177,8 +178,7 @@ func goesOn(t *testing.T, dir string) {
 	t.Helper()
 	m := NewMain(config{Listen: "127.0.0.1:0", DataDir: dir, SessionTimeout: 10 * time.Second}, quiet)
 	whileRunning(t, m, func() {
-		deadline := time.Now().Add(time.Minute)
-		for {
+		testenv.Eventually(t, func() error {
 			report, err := audit.Log(t.Context(), m.cluster.broker.Addresses())
 			if err != nil {
 				t.Fatal(err)
@@ -186,14 +186,11 @@ func goesOn(t *testing.T, dir string) {
 			if len(report.Problems) > 0 {
 				t.Fatalf("%d problems, the first: %s", len(report.Problems), report.Problems[0])
 			}
-			if len(report.Unfinished) == 0 {
-				return
+			if len(report.Unfinished) > 0 {
+				return fmt.Errorf("%d unfinished, the first: %s", len(report.Unfinished), report.Unfinished[0])
 			}
-			if time.Now().After(deadline) {
-				t.Fatalf("%d unfinished, the first: %s", len(report.Unfinished), report.Unfinished[0])
-			}
-			time.Sleep(50 * time.Millisecond)
-		}
+			return nil
+		})
 	})
 }
 
