@@ -178,6 +178,7 @@ func (o *owner) write(first *request, steps *stepBatch) error {
 	}
 	o.position.LastTime = now
 	o.inFlight = append(o.inFlight, b)
+	o.keepPace(nil)
 	if planted.Bug("answer before write") {
 		for _, r := range b.requests {
 			r.answer()
@@ -338,6 +339,7 @@ func (o *owner) finishFirst(n int) {
 	o.inFlight = o.inFlight[n:]
 	for _, b := range settled {
 		o.finish(b)
+		o.keepPace(b)
 	}
 }
 

@@ -32,6 +32,7 @@ type partition struct {
 	queue  chan *request
 	// grouped counts the commands that wait in groups.
 	grouped atomic.Int64
+	pace    pace
 	// handed are steps that this node's coordinators hand over without the detour of the command topic.
 	handed chan stepBatch
 	// freezes asks the owner to stand still.

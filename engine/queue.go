@@ -18,7 +18,12 @@ func (p *partition) submit(r *request) error {
 	if r.group != nil && p.grouped.Load() > int64(p.engine.cfg.QueueLength) {
 		return overloaded()
 	}
+	ahead := p.ahead()
+	if p.pace.tooLong(ahead) {
+		return overloaded()
+	}
 	p.arrivals++
+	r.since, r.ahead = p.engine.cfg.Clock(), ahead
 	for _, member := range together(r) {
 		member.arrived = p.arrivals
 	}

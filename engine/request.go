@@ -29,6 +29,9 @@ type request struct {
 	// home is where the answer goes when another node sent the request.
 	home  *home
 	state atomic.Int32
+	// since is when this node queued the request, and ahead how many waited then.
+	since time.Time
+	ahead int64
 	// arrived numbers the requests of a partition as they come to this node.
 	arrived int64
 	// ordered tells of a leading request that all that came before it on any way has been decided.
