@@ -216,6 +216,14 @@ func (s *specimen) outcome(n *node) error {
 	}
 	for id, version := range s.versions {
 		p, err := a.topUp(id, "0.01", "after the damage")
+		if err != nil && codeOf(err) == "" { // The connection broke.
+			select {
+			case exit := <-n.exited:
+				n.exited <- exit
+				return fmt.Errorf("%w: %v", errEnded, exit)
+			case <-time.After(stopPatience):
+			}
+		}
 		if err != nil {
 			return fmt.Errorf("a top-up of %s: %w", id, err)
 		}

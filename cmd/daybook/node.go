@@ -187,7 +187,11 @@ func (m *Main) ready() error {
 	if !m.joined.Load() {
 		return errors.New("the group has not handed out the partitions yet")
 	}
-	return errors.Join(m.engine.Ready(), m.projector.Ready())
+	err := errors.Join(m.engine.Ready(), m.projector.Ready(), m.store.Trouble())
+	if m.cluster.broker != nil {
+		err = errors.Join(err, m.cluster.broker.Healthy())
+	}
+	return err
 }
 
 // URL is where the playground is.

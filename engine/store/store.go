@@ -24,7 +24,8 @@ const (
 
 // Store is the state of all partitions. Its methods may be called from any goroutine.
 type Store struct {
-	db *pebble.DB
+	db       *pebble.DB
+	troubles *troubles
 }
 
 // Position is how far the state of a partition has come. It is written with the state it belongs to.
@@ -62,6 +63,8 @@ func Open(dir string, log *slog.Logger) (*Store, error) {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
 	opts.Logger = bridge{log, dir}
+	t := &troubles{log: log, dir: dir}
+	opts.EventListener = &pebble.EventListener{BackgroundError: t.failed, FlushEnd: t.flushed}
 	if isMarked(dir) {
 		if err := discard(dir, "reading it failed when it was used last", log); err != nil {
 			return nil, err
@@ -77,11 +80,14 @@ func Open(dir string, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the state store in %s (free disk space or mend its rights; it can be deleted, and is built again from the log): %w", dir, err)
 	}
-	return &Store{db: db}, nil
+	return &Store{db, t}, nil
 }
 
-// Close writes what is in memory to disk and closes the store.
+// Close writes what is in memory to disk and closes the store. While writing fails, that is left out.
 func (s *Store) Close() error {
+	if s.Trouble() != nil {
+		return s.db.Close()
+	}
 	return errors.Join(s.db.Flush(), s.db.Close())
 }
 

@@ -29,11 +29,25 @@ type topicFile struct {
 	Version int `json:"version"`
 	Topics  []struct {
 		Name       string            `json:"name"`
-		ID         json.RawMessage   `json:"id"`
+		ID         topicID           `json:"id"`
 		Partitions int               `json:"partitions"`
 		Replicas   int               `json:"replicas"`
 		Configs    map[string]string `json:"configs"`
 	} `json:"topics"`
+}
+
+// topicID is how the broker writes the 16 bytes of an id.
+type topicID []byte
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (id *topicID) UnmarshalJSON(text []byte) error {
+	if err := json.Unmarshal(text, (*[]byte)(id)); err != nil {
+		return err
+	}
+	if len(*id) != 16 {
+		return fmt.Errorf("a topic's id has %d bytes", len(*id))
+	}
+	return nil
 }
 
 // inspect reads the broker's files before the broker does, which would cut the log off at the first damaged byte and go

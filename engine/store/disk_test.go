@@ -1,0 +1,73 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"daybook/domain/account"
+	"daybook/internal/testenv"
+)
+
+// smallDisk mounts a disk, or skips the test where that is not allowed.
+func smallDisk(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mount("none", dir, "tmpfs", 0, "size=64m"); err != nil {
+		t.Skipf("mounting a small disk takes rights that this user has not: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Errorf("unmounting: %v", err)
+		}
+	})
+	return dir
+}
+
+// The disk is full when the state is to be written out. The store says so, and goes on when there is room.
+func TestAStoreOnAFullDiskSaysSoUntilThereIsRoom(t *testing.T) {
+	disk := smallDisk(t)
+	s, err := Open(filepath.Join(disk, "state"), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ballast := filepath.Join(disk, "ballast")
+	if err := os.WriteFile(ballast, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// To the last byte.
+	_ = os.WriteFile(ballast, make([]byte, 64<<20), 0o600)
+	b := s.NewBatch(1)
+	for i := range 1000 {
+		b.PutAccount(&account.State{ID: fmt.Sprint("account-", i), OwnerID: strings.Repeat("o", 1000)})
+	}
+	if err := b.Commit(Position{Next: 7}); err != nil {
+		t.Fatal(err)
+	}
+	flushed, err := s.db.AsyncFlush()
+	if err != nil {
+		t.Fatal(err)
+	}
+	testenv.Eventually(t, func() error {
+		if s.Trouble() == nil {
+			return errors.New("it does not say so")
+		}
+		return nil
+	})
+	if got, err := s.Account(1, "account-5"); err != nil || got.ID != "account-5" {
+		t.Errorf("meanwhile it knows %+v, %v", got, err)
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	<-flushed
+	testenv.Eventually(t, s.Trouble)
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
