@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/uptrace/bun/driver/sqliteshim"
 )
@@ -26,6 +27,9 @@ type LogWithEnd interface {
 
 // sealSuffix names the file that holds a SQLite file's checksum from its clean closing to its next opening.
 const sealSuffix = "-seal"
+
+// progressPause is the time between two lines about a long comparison.
+const progressPause = 5 * time.Second
 
 // trust is how far the content of a SQLite file can be relied on: the file has no checksums of its own.
 type trust int
@@ -158,7 +162,7 @@ func (m *ReadModel) suspect(ctx context.Context, log LogWithEnd, partitions int3
 	}
 	began := m.cfg.Clock()
 	m.cfg.Logger.Info("the read model was not closed, and is compared with the log")
-	report, err := Verify(ctx, VerifyConfig{Log: log, Model: m, Partitions: partitions})
+	report, err := Verify(ctx, VerifyConfig{Log: log, Model: m, Partitions: partitions, Progress: m.tellProgress(began)})
 	switch {
 	case err != nil && (isDamage(err) || isMalformed(err)):
 		return err.Error(), nil
@@ -170,6 +174,16 @@ func (m *ReadModel) suspect(ctx context.Context, log LogWithEnd, partitions int3
 	}
 	m.cfg.Logger.Info("the read model is that of the log", "events", report.Events, "took", m.cfg.Clock().Sub(began))
 	return "", nil
+}
+
+// tellProgress logs how far a comparison has come, now and then.
+func (m *ReadModel) tellProgress(last time.Time) func(done, total int64) {
+	return func(done, total int64) {
+		if now := m.cfg.Clock(); now.Sub(last) >= progressPause {
+			last = now
+			m.cfg.Logger.Info("comparing the read model with the log", "read", done, "of", total)
+		}
+	}
 }
 
 // aheadOf compares the positions with the ends of the log.
