@@ -44,3 +44,19 @@ func TestThePaceIsFoundAgainAfterAStandstill(t *testing.T) {
 		p.saw(fewWaiting-1, 100*time.Millisecond)
 	}
 }
+
+// What an owner left in flight is settled by the takeover, and is not ahead of anybody any more: else a slow partition would
+// refuse for good.
+func TestNothingIsAheadAfterAnOwnersEnd(t *testing.T) {
+	p := &partition{}
+	o := &owner{partition: p, inFlight: []*batch{{requests: make([]*request, 2*fewWaiting)}}}
+	o.keepPace(nil)
+	p.pace.saw(fewAhead, time.Minute)
+	if !p.pace.tooLong(p.ahead()) {
+		t.Fatal("what is in flight is not counted")
+	}
+	p.leave(o)
+	if p.pace.tooLong(p.ahead()) {
+		t.Error("it is still refused")
+	}
+}

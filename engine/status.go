@@ -9,8 +9,10 @@ type PartitionStatus struct {
 	Assigned, Owned bool
 	// Followed is the offset up to which this node has folded the log, End where the log ended when it was last asked.
 	Followed, End int64
-	// Waiting is about how many commands wait to be decided; at Capacity more are refused.
-	Waiting, Capacity int
+	// Waiting is about how many commands wait to be decided. Refusing tells whether the next one is refused, because it
+	// would be too many or wait for too long.
+	Waiting  int
+	Refusing bool
 	// Uncoordinated is how many offsets lie between what this node's coordinator has handled and the end of the log; zero
 	// for a partition that it does not own.
 	Uncoordinated int64
@@ -32,8 +34,9 @@ func (e *Engine) Status() []PartitionStatus {
 func (p *partition) status() PartitionStatus {
 	s := PartitionStatus{
 		Partition: p.id, Assigned: p.mine(), Owned: p.owned.Load(), Followed: p.followed.Load(),
-		Waiting: max(len(p.queue), int(p.grouped.Load())), Capacity: cap(p.queue),
+		Waiting: max(len(p.queue), int(p.grouped.Load())),
 	}
+	s.Refusing = s.Waiting >= cap(p.queue) || p.pace.tooLong(p.ahead())
 	s.End = max(p.end.Load(), s.Followed)
 	if heard := p.heardAt.Load(); heard != nil {
 		s.Heard = *heard

@@ -88,6 +88,7 @@ func (p *partition) readTo(ctx context.Context, wanted func(eventstore.Marker) b
 // leave takes over from a stopped owner what it left open.
 func (p *partition) leave(o *owner) {
 	p.pending, p.carry = o.inFlight, o.leftOver()
+	p.pace.flying.Store(0)
 	p.awaited = map[string]*batch{}
 	for _, b := range p.pending {
 		if len(b.events) > 0 {

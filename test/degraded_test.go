@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,95 +20,6 @@ import (
 // noAnswer bounds how long anything may take that cannot succeed: a command that waits for its definite answer takes the
 // longest.
 const noAnswer = 30 * time.Second
-
-// gate stands before a server and can be closed: connections break, and new ones are refused.
-type gate struct {
-	t       *testing.T
-	address string
-	to      string
-
-	mu       sync.Mutex
-	listener net.Listener
-	open     map[net.Conn]bool
-	wg       sync.WaitGroup
-}
-
-func newGate(t *testing.T, to string) *gate {
-	g := &gate{t: t, address: "127.0.0.1:0", to: to, open: map[net.Conn]bool{}}
-	g.reopen()
-	t.Cleanup(func() { g.close(); g.wg.Wait() })
-	return g
-}
-
-func (g *gate) reopen() {
-	g.t.Helper()
-	l, err := net.Listen("tcp", g.address)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	g.mu.Lock()
-	g.listener, g.address = l, l.Addr().String()
-	g.mu.Unlock()
-	g.wg.Go(func() {
-		for {
-			from, err := l.Accept()
-			if err != nil {
-				return
-			}
-			g.wg.Go(func() { g.pass(l, from) })
-		}
-	})
-}
-
-func (g *gate) pass(l net.Listener, from net.Conn) {
-	defer from.Close() //nolint:errcheck // Both ends go.
-	to, err := net.Dial("tcp", g.to)
-	if err != nil {
-		return
-	}
-	defer to.Close() //nolint:errcheck // As above.
-	g.mu.Lock()
-	if g.listener != l {
-		g.mu.Unlock()
-		return
-	}
-	g.open[from], g.open[to] = true, true
-	g.mu.Unlock()
-	g.wg.Go(func() {
-		_, _ = io.Copy(to, from)
-		_ = to.Close()
-	})
-	_, _ = io.Copy(from, to)
-	g.mu.Lock()
-	delete(g.open, from)
-	delete(g.open, to)
-	g.mu.Unlock()
-}
-
-func (g *gate) close() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.listener != nil {
-		_ = g.listener.Close()
-		g.listener = nil
-	}
-	for c := range g.open {
-		_ = c.Close()
-	}
-	clear(g.open)
-}
-
-// gated puts a gate before a database.
-func gated(t *testing.T, database string) (*gate, string) {
-	t.Helper()
-	u, err := url.Parse(database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := newGate(t, u.Host)
-	u.Host = g.address
-	return g, u.String()
-}
 
 // bounded fails when something takes too long, and returns its error.
 func bounded(t *testing.T, what string, do func() error) error {
@@ -180,7 +88,7 @@ func watch(t *testing.T, n *node, account string) *watcher {
 // are refused, a bounded time later; and the read model catches up by itself.
 func TestWithoutTheDatabaseCommandsAndFeedsGoOn(t *testing.T) {
 	database := testenv.Postgres(t)
-	g, through := gated(t, database)
+	r, through := relayed(t, database)
 	_, brokers := startBroker(t)
 	n := startNode(t, backend{name: "a broker apart", brokers: brokers, database: through})
 	a := newAPI(n.url)
@@ -189,7 +97,7 @@ func TestWithoutTheDatabaseCommandsAndFeedsGoOn(t *testing.T) {
 	mustSee(t, w, mustTopUp(t, a, "alice", "before"))
 
 	away := map[string]func() (back func()){
-		"away": func() func() { g.close(); return g.reopen },
+		"away": func() func() { r.sever(true); return func() { r.sever(false) } },
 		"locked": func() func() {
 			conn, err := pgx.Connect(t.Context(), database)
 			if err == nil {

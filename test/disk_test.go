@@ -2,7 +2,6 @@ package test
 
 import (
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,21 +10,6 @@ import (
 
 	"daybook/internal/testenv"
 )
-
-// smallDisk mounts a disk of so many megabytes, or skips the test where that is not allowed.
-func smallDisk(t *testing.T, megabytes int) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := syscall.Mount("none", dir, "tmpfs", 0, fmt.Sprintf("size=%dm", megabytes)); err != nil {
-		t.Skipf("mounting a small disk takes rights that this user has not: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
-			t.Errorf("unmounting: %v", err)
-		}
-	})
-	return dir
-}
 
 // fill writes a file that leaves so many megabytes free.
 func fill(t *testing.T, dir string, leave uint64) (path string) {
@@ -52,7 +36,7 @@ func fill(t *testing.T, dir string, leave uint64) (path string) {
 // The disk of an embedded node fills up, to the last byte. Commands are refused before anything is lost, with what to do;
 // queries go on, and so do commands when there is room again.
 func TestAFullDiskRefusesCommandsAndLosesNothing(t *testing.T) {
-	disk := smallDisk(t, 400)
+	disk := testenv.SmallDisk(t, 400)
 	n := newNode(t, embeddedBackend())
 	n.dir = filepath.Join(disk, "data")
 	n.start()
@@ -70,9 +54,7 @@ func TestAFullDiskRefusesCommandsAndLosesNothing(t *testing.T) {
 		if got, err := a.account("alice", 0); err != nil || got == nil {
 			t.Fatalf("with %d MB left a query is answered %+v, %v", leave, got, err)
 		}
-		if res, err := probe.Get(n.url + "readyz"); err != nil || res.StatusCode != http.StatusServiceUnavailable {
-			t.Errorf("readyz answers %+v, %v", res, err)
-		}
+		n.awaitPart(t, "disk", "DISK_FULL")
 		if err := os.Remove(ballast); err != nil {
 			t.Fatal(err)
 		}

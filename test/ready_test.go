@@ -49,6 +49,18 @@ func startRelay(t *testing.T, to string) *relay {
 	return r
 }
 
+// relayed starts a relay to a database, and returns the URL that leads through it.
+func relayed(t *testing.T, database string) (*relay, string) {
+	t.Helper()
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := startRelay(t, u.Host)
+	u.Host = r.listener.Addr().String()
+	return r, u.String()
+}
+
 // pass carries bytes both ways until either side ends.
 func (r *relay) pass(from net.Conn) {
 	defer from.Close() //nolint:errcheck // Nothing is left to say.
@@ -126,13 +138,8 @@ func (n *node) awaitPart(t *testing.T, name, code string) {
 }
 
 func TestReadinessTellsWhatIsAwayAndTheRestGoesOn(t *testing.T) {
-	database, err := url.Parse(testenv.Postgres(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := startRelay(t, database.Host)
-	database.Host = r.listener.Addr().String()
-	b := backend{name: "a broker apart", database: database.String()}
+	r, database := relayed(t, testenv.Postgres(t))
+	b := backend{name: "a broker apart", database: database}
 	broker, brokers := startBroker(t)
 	b.brokers = brokers
 	n := startNode(t, b)

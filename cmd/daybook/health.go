@@ -44,6 +44,7 @@ func (h *health) Check(ctx context.Context) server.Health {
 	if b := h.node.cluster.broker; b != nil {
 		parts["disk"] = disk(b)
 	}
+	parts["state"] = h.state()
 	return parts
 }
 
@@ -85,7 +86,7 @@ func (h *health) partitions(partitions []engine.PartitionStatus) server.Componen
 		} else if p.Assigned {
 			taking = append(taking, p.Partition)
 		}
-		crowded = crowded || p.Waiting >= p.Capacity
+		crowded = crowded || p.Refusing
 	}
 	c := server.Component{State: server.OK, Cause: troubles(partitions), Details: map[string]any{"owned": owned, "takingOver": taking}}
 	h.mu.Lock()
@@ -154,6 +155,17 @@ func (h *health) ping(ctx context.Context) error {
 	}
 	h.pinged, h.failed = h.node.clock(), err
 	return err
+}
+
+// state tells whether the local state is written to disk.
+func (h *health) state() server.Component {
+	if trouble := h.node.store.Trouble(); trouble != nil {
+		return server.Component{
+			State: server.Degraded, Code: "STATE_NOT_WRITTEN", Cause: trouble.Error(),
+			Message: "the node ends in a few seconds and others take its partitions; free disk space, then start it again",
+		}
+	}
+	return server.Component{State: server.OK}
 }
 
 func (h *health) live() server.Component {

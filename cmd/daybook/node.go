@@ -187,11 +187,7 @@ func (m *Main) ready() error {
 	if !m.joined.Load() {
 		return errors.New("the group has not handed out the partitions yet")
 	}
-	err := errors.Join(m.engine.Ready(), m.projector.Ready(), m.store.Trouble())
-	if m.cluster.broker != nil {
-		err = errors.Join(err, m.cluster.broker.Healthy())
-	}
-	return err
+	return errors.Join(m.engine.Ready(), m.projector.Ready())
 }
 
 // URL is where the playground is.

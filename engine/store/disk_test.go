@@ -7,31 +7,15 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"daybook/domain/account"
 	"daybook/internal/testenv"
 )
 
-// smallDisk mounts a disk, or skips the test where that is not allowed.
-func smallDisk(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := syscall.Mount("none", dir, "tmpfs", 0, "size=64m"); err != nil {
-		t.Skipf("mounting a small disk takes rights that this user has not: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
-			t.Errorf("unmounting: %v", err)
-		}
-	})
-	return dir
-}
-
 // The disk is full when the state is to be written out. The store says so, and goes on when there is room.
 func TestAStoreOnAFullDiskSaysSoUntilThereIsRoom(t *testing.T) {
-	disk := smallDisk(t)
+	disk := testenv.SmallDisk(t, 64)
 	s, err := Open(filepath.Join(disk, "state"), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -159,6 +160,22 @@ func Postgres(t testing.TB) string {
 		}
 	})
 	return fmt.Sprintf("postgres://%s:%s@%s:%d/%s?sslmode=disable", config.User, config.Password, config.Host, config.Port, name)
+}
+
+// SmallDisk mounts a disk of so many megabytes until the test ends, or skips the test where that takes rights that the user
+// has not.
+func SmallDisk(t testing.TB, megabytes int) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mount("none", dir, "tmpfs", 0, fmt.Sprintf("size=%dm", megabytes)); err != nil {
+		t.Skipf("mounting a small disk takes rights that this user has not: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Errorf("unmounting: %v", err)
+		}
+	})
+	return dir
 }
 
 // Seed is what a random test draws from: anew, or as DAYBOOK_TEST_SEED says, to repeat what a run has drawn. It is logged.
