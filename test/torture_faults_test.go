@@ -315,6 +315,10 @@ func (x *tormentor) fillDisk(random *rand.Rand) func(context.Context) {
 	m := x.g.nodes[random.IntN(len(x.g.nodes))]
 	d := between(random, 2*fullLongEnough, 4*time.Second)
 	return func(ctx context.Context) {
+		if !m.filling.TryLock() {
+			return // The one that ends first would make room for the other.
+		}
+		defer m.filling.Unlock()
 		f := x.begin(diskFull, "%s for %s", m.name, d.Round(time.Millisecond))
 		x.write(m.full, "")
 		pause(ctx, d)

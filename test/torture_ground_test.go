@@ -151,6 +151,8 @@ type machine struct {
 	public string
 	// clock and full are the files that tell the node's clock and disk what to be.
 	clock, full string
+	// filling is held while its disk is full.
+	filling sync.Mutex
 
 	// mu is held by whoever starts, stops or ends the process.
 	mu sync.Mutex
