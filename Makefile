@@ -1,7 +1,7 @@
 # Daybook. `make help` lists what can be made.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test sim torture lint build console bench generate clean
+.PHONY: help run test sim torture soak lint build console bench generate clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -17,6 +17,9 @@ sim: ## Simulate what can go wrong, for TIME=10m, from SEED=1
 
 torture: ## Kill, stop and cut what runs, for TIME=10m or KILLS=1000, from SEED=1, on BACKEND=kafka; BUG=all plants bugs
 	scripts/torture
+
+soak: build ## Keep half of the maximum load up, for TIME=60m, on BACKEND=embedded, and tell whether anything grows
+	scripts/soak
 
 lint: ## Check style, imports and common mistakes
 	scripts/lint
