@@ -163,6 +163,7 @@ func (m *Main) assemble(partitions int32) {
 	} else {
 		cfg.NodeID = m.nodeID
 	}
+	watchState(m.registry, m.store)
 	m.engine = engine.New(cfg, client, m.store)
 	m.feed = live.New(live.Config{
 		Log: client, Partitions: partitions, Accounts: m.engine, History: m.model, Logger: m.log, Clock: m.clock,

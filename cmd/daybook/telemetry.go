@@ -18,6 +18,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
+	"daybook/engine/store"
 	"daybook/eventstore/embedded"
 )
 
@@ -32,6 +33,14 @@ func newRegistry() *prometheus.Registry {
 		Name: "daybook_build_info", Help: "Always 1; the label names the version.", ConstLabels: prometheus.Labels{"version": version()},
 	}).Set(1)
 	return r
+}
+
+// watchState registers how much memory the local state's cache takes.
+func watchState(r prometheus.Registerer, s *store.Store) {
+	promauto.With(r).NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "daybook_state_cache_bytes",
+		Help: fmt.Sprintf("Memory of the local state's cache, which fills up to %d MB.", store.CacheBytes>>20),
+	}, func() float64 { return float64(s.Cached()) })
 }
 
 // watchDisk registers what an embedded node's disk holds.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -17,15 +18,18 @@ import (
 	"daybook/eventstore"
 )
 
-const (
-	cacheBytes    = 128 << 20
-	memtableBytes = 32 << 20
-)
+// CacheBytes is the most that the cache of what was read takes.
+const CacheBytes = 128 << 20
+
+const memtableBytes = 32 << 20
 
 // Store is the state of all partitions. Its methods may be called from any goroutine.
 type Store struct {
 	db       *pebble.DB
 	troubles *troubles
+	// closing is held to tell of a store that could be closed meanwhile.
+	closing sync.Mutex
+	closed  bool
 }
 
 // Position is how far the state of a partition has come. It is written with the state it belongs to.
@@ -52,7 +56,7 @@ type LegKey struct {
 // There is no write-ahead log: after a crash the store holds an older but consistent state, and its offset says from
 // where to read on.
 func Open(dir string, log *slog.Logger) (*Store, error) {
-	cache := pebble.NewCache(cacheBytes)
+	cache := pebble.NewCache(CacheBytes)
 	defer cache.Unref()
 	opts := &pebble.Options{
 		Cache: cache, MemTableSize: memtableBytes, DisableWAL: true,
@@ -80,15 +84,28 @@ func Open(dir string, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the state store in %s (free disk space or mend its rights; it can be deleted, and is built again from the log): %w", dir, err)
 	}
-	return &Store{db, t}, nil
+	return &Store{db: db, troubles: t}, nil
 }
 
 // Close writes what is in memory to disk and closes the store. While writing fails, that is left out.
 func (s *Store) Close() error {
+	s.closing.Lock()
+	defer s.closing.Unlock()
+	s.closed = true
 	if s.Trouble() != nil {
 		return s.db.Close()
 	}
 	return errors.Join(s.db.Flush(), s.db.Close())
+}
+
+// Cached is how many bytes the cache takes, at most CacheBytes; 0 of a store that is closed.
+func (s *Store) Cached() int64 {
+	s.closing.Lock()
+	defer s.closing.Unlock()
+	if s.closed {
+		return 0
+	}
+	return s.db.Metrics().BlockCache.Size
 }
 
 // Account returns the state of an account; its zero value when nothing is known of it.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -129,6 +130,27 @@ func TestWhatIsStoredIsReadBackAsItWas(t *testing.T) {
 		gotPosition, err := s.Position(partition)
 		same("a position", gotPosition, position, err)
 	})
+}
+
+func TestTheCacheIsMeasuredWhileTheStoreIsOpen(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	b := s.NewBatch(0)
+	b.PutAccount(&account.State{ID: "alice"})
+	if err := errors.Join(b.Commit(Position{Next: 1}), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Cached(); got != 0 {
+		t.Errorf("once closed, it takes %d bytes", got)
+	}
+	s = open(t, dir)
+	defer s.Close() //nolint:errcheck // Nothing is read from it again.
+	if _, err := s.Account(0, "alice"); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Cached(); got <= 0 || got > CacheBytes {
+		t.Errorf("what was read from disk takes %d bytes", got)
+	}
 }
 
 func TestDueHoldsAreTheActiveOnesWhoseTimeIsOver(t *testing.T) {
