@@ -19,6 +19,8 @@ type NodeSample struct {
 	// RSS and PSS are the process's memory in bytes: resident, and with what it shares divided among those who share it.
 	RSS int64 `json:"rss"`
 	PSS int64 `json:"pss"`
+	// StateCache is what the cache of the state store takes of it.
+	StateCache int64 `json:"stateCache"`
 	// HeapLive is about what the last collection found in use, HeapInUse what the heap's spans take, both in bytes.
 	HeapLive  int64 `json:"heapLive"`
 	HeapInUse int64 `json:"heapInUse"`
@@ -130,6 +132,8 @@ func (s *NodeSample) metrics(page []byte) {
 		switch name, _, _ := strings.Cut(lines.Text()[:at], "{"); name {
 		case "go_goroutines":
 			s.Goroutines = int64(value)
+		case "daybook_state_cache_bytes":
+			s.StateCache = int64(value)
 		case "go_memstats_heap_inuse_bytes":
 			s.HeapInUse = int64(value)
 		case "go_memstats_next_gc_bytes":

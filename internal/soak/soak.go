@@ -114,7 +114,10 @@ func (r *run) start(ctx context.Context) error {
 		r.say("%s is ready at http://%s/", name, n.host)
 	}
 	var err error
-	r.load, err = newLoad(hosts, r.Clients)
+	if r.load, err = newLoad(hosts, r.Clients); err != nil {
+		return err
+	}
+	_, err = r.rest(ctx, nil) // Queries are to find the accounts.
 	return err
 }
 
