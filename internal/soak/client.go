@@ -13,11 +13,12 @@ import (
 
 // The codes of what went wrong without an answer of the API.
 const (
-	codeConnection = "CONNECTION" // The connection was lost, or there was none.
-	codeUnreadable = "UNREADABLE" // The answer is none of the API.
-	codeLate       = "LATE"       // It was not sent, since more were due than all clients could send.
-	codeBroken     = "BROKEN_FEED"
-	codeEnded      = "FEED_ENDED"
+	codeConnection = "CONNECTION"  // The connection was lost, or there was none.
+	codeUnreadable = "UNREADABLE"  // The answer is none of the API.
+	codeLate       = "LATE"        // It was not sent, since more were due than all clients could send.
+	codeBroken     = "FEED_BROKEN" // A subscription left a change out, or told one twice.
+	codeEnded      = "FEED_ENDED"  // A subscription ended by itself.
+	codeUnseen     = "UNSEEN"      // A node did not tell about itself.
 )
 
 // payload is what answers to all operations have in common.

@@ -78,9 +78,6 @@ func (v Value) MarshalJSON() ([]byte, error) {
 // look measures a node.
 func (n *node) look(ctx context.Context) (NodeSample, error) {
 	s := NodeSample{Node: n.name}
-	if err := n.ended(); err != nil {
-		return s, err
-	}
 	page, err := get(ctx, "http://"+n.host+"/metrics")
 	if err != nil {
 		return s, fmt.Errorf("reading the metrics of %s: %w", n.name, err)

@@ -172,6 +172,16 @@ func (r *run) rest(ctx context.Context, before []NodeSample) ([]NodeSample, erro
 	}
 }
 
+// ended tells whether a node has ended by itself.
+func (r *run) ended() error {
+	for _, n := range r.nodes {
+		if err := n.ended(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (r *run) look(ctx context.Context) ([]NodeSample, error) {
 	var all []NodeSample
 	for _, n := range r.nodes {
@@ -208,8 +218,12 @@ func (r *run) steady(ctx context.Context) error {
 	told := began
 	for next := began.Add(every); pause(loading, time.Until(next)); next = next.Add(every) {
 		s, err := r.sample(ctx, began)
+		if ended := r.ended(); ended != nil || ctx.Err() != nil {
+			return stderrors.Join(ended, ctx.Err())
+		}
 		if err != nil {
-			return err
+			r.load.errors.add(codeUnseen, err.Error())
+			continue
 		}
 		line, err := json.Marshal(s)
 		if err == nil {

@@ -50,10 +50,12 @@ func run(ctx context.Context) error {
 		return errors.New("-time must be 10s or more, -clients from 1 to 4096, -rate not negative")
 	}
 	report, err := soak.Run(ctx, c)
+	if len(report.Samples) > 0 { // Of one that came to a bad end, too.
+		fmt.Printf("%s\n%s\n", report.Table(), soak.Rule)
+	}
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s\n%s\n", report.Table(), soak.Rule)
 	if problems := report.Problems(); len(problems) > 0 {
 		return errors.New(strings.Join(problems, "\n"))
 	}
