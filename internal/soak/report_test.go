@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // flatReport is a soak of an hour in which nothing grew; change may plant something at each moment.
@@ -74,6 +75,31 @@ func TestAReportNamesErrorsAndWhatIsLeftWithoutClients(t *testing.T) {
 	}
 	if got := report.Problems(); !slices.Equal(got, want) {
 		t.Errorf("told: %q", got)
+	}
+}
+
+func TestASoakEndsEarlyWhenTheDiskWillNotHoldIt(t *testing.T) {
+	growing := func(until int) []Sample {
+		report := flatReport(func(passed float64, s *Sample) {
+			s.Nodes[0].Disk, s.Disks = int64(5e9*passed), []int64{int64(5e9 * passed)}
+		})
+		return report.Samples[:until]
+	}
+	const half = 181
+	for _, c := range []struct {
+		name    string
+		samples []Sample
+		free    int64
+		fits    bool
+	}{
+		{"there is enough", growing(half), 5e9 + spareBytes + 1e8, true},
+		{"there is too little", growing(half), 5e9 + spareBytes - 1e8, false},
+		{"it is too early to tell", growing(30), 5e9, true},
+		{"it is over", growing(361), 1, true},
+	} {
+		if err := fits(c.samples, time.Hour, c.free); (err == nil) != c.fits {
+			t.Errorf("%s: %v", c.name, err)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // NodeSample is what one node came to at one moment, as seen from outside.
@@ -62,6 +63,27 @@ type Sample struct {
 	Nodes  []NodeSample     `json:"nodes"`
 	// Disks are the sizes of the backend's folders in bytes.
 	Disks []int64 `json:"disks,omitempty"`
+}
+
+// disk is all that nodes and backend keep, in bytes.
+func (s *Sample) disk() int64 {
+	sum := int64(0)
+	for i := range s.Nodes {
+		sum += s.Nodes[i].Disk
+	}
+	for _, size := range s.Disks {
+		sum += size
+	}
+	return sum
+}
+
+// freeBytes is how much the disk that a folder lies on has left.
+func freeBytes(dir string) (int64, error) {
+	var about syscall.Statfs_t
+	if err := syscall.Statfs(dir, &about); err != nil {
+		return 0, fmt.Errorf("asking how much space is left in %s: %w", dir, err)
+	}
+	return int64(about.Bavail) * about.Bsize, nil
 }
 
 // Value is a number that can be missing, as NaN, which JSON has not.

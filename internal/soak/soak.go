@@ -233,6 +233,13 @@ func (r *run) steady(ctx context.Context) error {
 			return fmt.Errorf("writing samples: %w", err)
 		}
 		r.report.Samples = append(r.report.Samples, s)
+		free, err := freeBytes(r.Dir)
+		if err != nil {
+			return err
+		}
+		if err := fits(r.report.Samples, r.Time, free); err != nil {
+			return err
+		}
 		if time.Since(told) >= tellEvery {
 			told = time.Now()
 			r.tell(&s)
@@ -255,6 +262,23 @@ func (r *run) sample(ctx context.Context, began time.Time) (Sample, error) {
 	}
 	s.Seconds = time.Since(began).Seconds()
 	return s, nil
+}
+
+// spareBytes is what must be left of the disk at the end: nodes refuse commands when little is.
+const spareBytes = 2 << 30
+
+// fits tells, from a tenth of the time on, whether the disk will hold what is still to come.
+func fits(samples []Sample, whole time.Duration, free int64) error {
+	first, last := &samples[0], &samples[len(samples)-1]
+	passed, left := last.Seconds-first.Seconds, whole.Seconds()-last.Seconds
+	if last.Seconds < whole.Seconds()/10 || passed <= 0 || left <= 0 {
+		return nil
+	}
+	more := int64(float64(last.disk()-first.disk()) / passed * left)
+	if free-more >= spareBytes {
+		return nil
+	}
+	return fmt.Errorf("the disk has %d MB, and %d MB more would be written: free some space, or name a lower rate or a shorter time", free>>20, more>>20)
 }
 
 // tell prints one line.
