@@ -108,12 +108,13 @@ func (p *partition) run(ctx context.Context) error {
 		} else {
 			err = p.standBy(turn)
 		}
+		reassigned := turn.Err() != nil
 		end()
 		var fatal *FatalError
 		if errors.As(err, &fatal) {
 			return err
 		}
-		if err == nil || ctx.Err() != nil {
+		if err == nil || ctx.Err() != nil || (reassigned && errors.Is(err, context.Canceled)) {
 			pause = retryMin
 			p.works()
 			continue

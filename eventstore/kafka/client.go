@@ -134,8 +134,8 @@ func unsettled(err error) bool {
 }
 
 // dialLeader opens a connection of its own to a partition's leader: a broker answers the requests of one connection
-// one after another, so a long poll on a shared one would hold up a write.
-func (c *Client) dialLeader(topic string, partition int32) (*sarama.Broker, error) {
+// one after another, so a long poll on a shared one would hold up a write. With via it is opened by that.
+func (c *Client) dialLeader(topic string, partition int32, via *dialer) (*sarama.Broker, error) {
 	leader, err := c.sarama.Leader(topic, partition)
 	if err != nil {
 		if refreshErr := c.sarama.RefreshMetadata(topic); refreshErr != nil {
@@ -145,8 +145,12 @@ func (c *Client) dialLeader(topic string, partition int32) (*sarama.Broker, erro
 			return nil, fmt.Errorf("finding the leader of %s/%d: %w", topic, partition, err)
 		}
 	}
+	conf := *c.conf
+	if via != nil {
+		conf.Net.Proxy.Enable, conf.Net.Proxy.Dialer = true, via
+	}
 	conn := sarama.NewBroker(leader.Addr())
-	if err := conn.Open(c.conf); err != nil {
+	if err := conn.Open(&conf); err != nil {
 		return nil, fmt.Errorf("connecting to %s: %w", leader.Addr(), err)
 	}
 	if ok, err := conn.Connected(); !ok || err != nil {
@@ -155,4 +159,17 @@ func (c *Client) dialLeader(topic string, partition int32) (*sarama.Broker, erro
 		return nil, fmt.Errorf("connecting to %s: %w", leader.Addr(), err)
 	}
 	return conn, nil
+}
+
+// dialer keeps the connection that it opened last.
+type dialer struct {
+	net.Dialer
+	last net.Conn
+}
+
+// Dial opens a connection.
+func (d *dialer) Dial(network, address string) (conn net.Conn, err error) {
+	conn, err = d.Dialer.Dial(network, address)
+	d.last = conn
+	return conn, err
 }

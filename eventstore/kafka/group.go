@@ -19,8 +19,14 @@ type GroupConfig struct {
 	SessionTimeout time.Duration
 }
 
-// maxHeartbeat is how long members may take to notice that one left.
-const maxHeartbeat = 250 * time.Millisecond
+const (
+	// maxHeartbeat is how long members may take to notice that one left: the larger part of a planned hand-over.
+	maxHeartbeat = 100 * time.Millisecond
+	// joinPause is the pause before a member asks again to join a group that is being changed once more, or whose
+	// coordinator is moving, and joinTries how often it asks before it says so in the log.
+	joinPause = 100 * time.Millisecond
+	joinTries = 20
+)
 
 // JoinGroup is a member of the group until ctx ends, and calls assigned with the partitions handed to it each time
 // they change. Then it leaves, so that the others get its partitions at once. The assignment is a hint about who should
@@ -46,18 +52,18 @@ func (c *Client) groupClient(cfg GroupConfig) (sarama.Client, error) {
 	conf.Consumer.Group.Session.Timeout = cfg.SessionTimeout
 	conf.Consumer.Group.Heartbeat.Interval = min(cfg.SessionTimeout/4, maxHeartbeat)
 	conf.Consumer.Group.Rebalance.Timeout = cfg.SessionTimeout
+	conf.Consumer.Group.Rebalance.Retry.Backoff = joinPause
+	conf.Consumer.Group.Rebalance.Retry.Max = joinTries
 	conf.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{sarama.NewBalanceStrategySticky()}
 	return sarama.NewClient(addresses(c.sarama.Brokers()), &conf)
 }
 
 // beMember returns when ctx has ended. A static member stays one in the brokers' eyes.
 func (c *Client) beMember(ctx context.Context, client sarama.Client, cfg GroupConfig, assigned func([]int32)) error {
-	group, err := sarama.NewConsumerGroupFromClient(cfg.Group, client)
+	group, err := sarama.NewConsumerGroupFromClient(cfg.Group, withoutRecords{client})
 	if err != nil {
 		return fmt.Errorf("joining group %s: %w", cfg.Group, err)
 	}
-	// Only membership is wanted: the owner reads commands by offset itself.
-	group.PauseAll()
 	handler := &groupHandler{topic: cfg.Topic, assigned: assigned}
 	for ctx.Err() == nil {
 		if err := group.Consume(ctx, []string{cfg.Topic}, handler); err != nil && ctx.Err() == nil {
@@ -108,6 +114,13 @@ func addresses(brokers []*sarama.Broker) []string {
 	return all
 }
 
+// withoutRecords makes a member that only wants to know its partitions: the owner reads commands by offset itself. A
+// member that also read them would notice changes of the group, and give partitions back, only between two long polls.
+type withoutRecords struct{ sarama.Client }
+
+// PartitionNotReadable implements sarama.Client. While it is true, members wait and do not read.
+func (withoutRecords) PartitionNotReadable(string, int32) bool { return true }
+
 type groupHandler struct {
 	topic    string
 	assigned func([]int32)
@@ -122,16 +135,8 @@ func (h *groupHandler) Setup(s sarama.ConsumerGroupSession) error {
 // Cleanup implements sarama.ConsumerGroupHandler. Partitions are kept until the next assignment says otherwise.
 func (h *groupHandler) Cleanup(sarama.ConsumerGroupSession) error { return nil }
 
-// ConsumeClaim implements sarama.ConsumerGroupHandler.
-func (h *groupHandler) ConsumeClaim(s sarama.ConsumerGroupSession, claim sarama.ConsumerGroupClaim) error {
-	for {
-		select {
-		case <-s.Context().Done():
-			return nil
-		case _, ok := <-claim.Messages():
-			if !ok {
-				return nil
-			}
-		}
-	}
+// ConsumeClaim implements sarama.ConsumerGroupHandler. See withoutRecords: it is never called.
+func (h *groupHandler) ConsumeClaim(s sarama.ConsumerGroupSession, _ sarama.ConsumerGroupClaim) error {
+	<-s.Context().Done()
+	return nil
 }

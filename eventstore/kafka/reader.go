@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -14,7 +15,7 @@ import (
 const (
 	// fetchBytes bounds one answer; a single larger batch is still answered whole.
 	fetchBytes = 2 << 20
-	// maxPoll bounds a long poll, and with it how long Close may wait for one.
+	// maxPoll bounds a long poll.
 	maxPoll = 500 * time.Millisecond
 	// readRetries bounds how often one Read tries again after a leader has moved or a connection broke.
 	readRetries = 4
@@ -27,6 +28,8 @@ type Reader struct {
 	topic     string
 	partition int32
 	conn      *sarama.Broker
+	// line is what conn speaks through.
+	line net.Conn
 }
 
 // OpenReader makes a reader; it connects at the first Read.
@@ -47,7 +50,8 @@ func (r *Reader) Close() error {
 	return nil
 }
 
-// Read implements eventstore.Reader. It survives moving leaders and broken connections a few times before it fails.
+// Read implements eventstore.Reader. It ends with ctx at once, and survives moving leaders and broken connections a few
+// times before it fails.
 func (r *Reader) Read(ctx context.Context, offset int64, maxWait time.Duration) (eventstore.Chunk, error) {
 	var last error
 	for attempt := range readRetries {
@@ -59,12 +63,15 @@ func (r *Reader) Read(ctx context.Context, offset int64, maxWait time.Duration) 
 		if err := ctx.Err(); err != nil {
 			return eventstore.Chunk{}, err
 		}
-		chunk, err := r.fetch(offset, min(maxWait, maxPoll))
+		chunk, err := r.fetch(ctx, offset, min(maxWait, maxPoll))
 		if err == nil {
 			return chunk, nil
 		}
 		if errors.Is(err, eventstore.ErrOffsetGone) {
 			return eventstore.Chunk{}, err
+		}
+		if ctx.Err() != nil {
+			return eventstore.Chunk{}, ctx.Err()
 		}
 		last = err
 		_ = r.Close()
@@ -73,13 +80,14 @@ func (r *Reader) Read(ctx context.Context, offset int64, maxWait time.Duration) 
 	return eventstore.Chunk{}, fmt.Errorf("reading %s/%d from offset %d: %w", r.topic, r.partition, offset, last)
 }
 
-func (r *Reader) fetch(offset int64, maxWait time.Duration) (eventstore.Chunk, error) {
+func (r *Reader) fetch(ctx context.Context, offset int64, maxWait time.Duration) (eventstore.Chunk, error) {
 	if r.conn == nil {
-		conn, err := r.client.dialLeader(r.topic, r.partition)
+		via := &dialer{Dialer: net.Dialer{Timeout: r.client.conf.Net.DialTimeout}}
+		conn, err := r.client.dialLeader(r.topic, r.partition, via)
 		if err != nil {
 			return eventstore.Chunk{}, err
 		}
-		r.conn = conn
+		r.conn, r.line = conn, via.last
 	}
 	req := &sarama.FetchRequest{
 		Version: 11, MaxWaitTime: int32(maxWait / time.Millisecond), MinBytes: 1, MaxBytes: fetchBytes,
@@ -87,7 +95,7 @@ func (r *Reader) fetch(offset int64, maxWait time.Duration) (eventstore.Chunk, e
 		Isolation: sarama.ReadUncommitted, SessionEpoch: -1,
 	}
 	req.AddBlock(r.topic, r.partition, offset, fetchBytes, -1)
-	res, err := r.conn.Fetch(req)
+	res, err := r.ask(ctx, req)
 	if err != nil {
 		return eventstore.Chunk{}, err
 	}
@@ -104,6 +112,18 @@ func (r *Reader) fetch(offset int64, maxWait time.Duration) (eventstore.Chunk, e
 		return eventstore.Chunk{}, block.Err
 	}
 	return collect(block, offset), nil
+}
+
+// ask makes a request, or ends with ctx: a follower that is to take its partition over must not wait out a long poll.
+// sarama lets nobody close a connection before the answer, so it is closed below sarama.
+func (r *Reader) ask(ctx context.Context, req *sarama.FetchRequest) (*sarama.FetchResponse, error) {
+	line := r.line
+	carryOn := context.AfterFunc(ctx, func() { _ = line.Close() })
+	res, err := r.conn.Fetch(req)
+	if !carryOn() {
+		_ = r.Close()
+	}
+	return res, err
 }
 
 // collect flattens the batches of an answer. A batch can begin before the asked offset; what lies before is left out.

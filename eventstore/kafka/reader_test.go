@@ -132,6 +132,25 @@ func TestReadingEndsWithItsContext(t *testing.T) {
 	})
 }
 
+func TestALongPollEndsWithItsContextAndItsReaderReadsOn(t *testing.T) {
+	eachLog(t, func(l *log) {
+		w, _ := l.writer(0)
+		first := l.mustSend(w, messages("m", 1)...)
+		r := l.reader(0)
+		for range 3 {
+			chunk, err := r.Read(l.ctx(), first, time.Second)
+			if err != nil || len(chunk.Messages) != 1 {
+				l.t.Fatalf("read %+v, %v", chunk, err)
+			}
+			ctx, cancel := context.WithCancel(l.ctx())
+			time.AfterFunc(10*time.Millisecond, cancel) // While it waits; before is the same.
+			if chunk, err := r.Read(ctx, first+1, time.Second); !errors.Is(err, context.Canceled) {
+				l.t.Errorf("read %+v, %v", chunk, err)
+			}
+		}
+	})
+}
+
 func TestATopicThatIsNotThereIsAnError(t *testing.T) {
 	eachLog(t, func(l *log) {
 		r, err := l.OpenReader("billing.nowhere", 0)

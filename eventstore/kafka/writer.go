@@ -28,7 +28,7 @@ type Writer struct {
 // OpenWriter makes a writer that writes with the marker's producer id and epoch, from sequence zero. The caller has
 // read the marker back from the log.
 func (c *Client) OpenWriter(topic string, partition int32, m eventstore.Marker) (eventstore.Writer, error) {
-	conn, err := c.dialLeader(topic, partition)
+	conn, err := c.dialLeader(topic, partition, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +165,7 @@ func (a *Appender) Append(ctx context.Context, messages []eventstore.Message) er
 
 func (a *Appender) produce(messages []eventstore.Message) error {
 	if a.conn == nil {
-		conn, err := a.client.dialLeader(a.topic, a.partition)
+		conn, err := a.client.dialLeader(a.topic, a.partition, nil)
 		if err != nil {
 			return err
 		}
