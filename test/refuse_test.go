@@ -41,6 +41,7 @@ func mustRefuse(t *testing.T, says string, args ...string) {
 func TestAMistypedFlagIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	mustRefuse(t, "--partitions must be from 1 to", "serve", "--data-dir", dir, "--partitions", "0")
+	mustRefuse(t, "--replication-factor must be from 1 to", "serve", "--data-dir", dir, "--replication-factor", "0")
 	mustRefuse(t, "host:port", "serve", "--data-dir", dir, "--listen", "nowhere")
 	mustRefuse(t, "host:port", "serve", "--data-dir", dir, "--kafka-brokers", "localhost")
 	mustRefuse(t, "name a PostgreSQL database with --database-url", "serve", "--data-dir", dir, "--kafka-brokers", "127.0.0.1:1")

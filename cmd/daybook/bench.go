@@ -14,7 +14,6 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"daybook/eventstore/kafka"
 	"daybook/internal/bench"
 	"daybook/internal/ids"
 	"daybook/projector"
@@ -188,7 +187,7 @@ func (b *backendBench) fresh(use func(c *cluster, partitions int32, dir string) 
 	if err != nil {
 		return err
 	}
-	err = c.client.WithAllTopics(kafka.TopicsConfig{Partitions: b.lab.cfg.Partitions}, func(partitions int32) error {
+	err = c.client.WithAllTopics(c.topicsConfig(b.lab.cfg), func(partitions int32) error {
 		return use(c, partitions, cfg.DataDir)
 	})
 	return errors.Join(err, c.Close(), os.RemoveAll(cfg.DataDir))

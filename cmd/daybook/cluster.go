@@ -57,12 +57,19 @@ func lookAtCluster(cfg config, clientID string, log *slog.Logger) (*cluster, err
 
 // topics creates the topics that are missing and refuses those that would lose history.
 func (c *cluster) topics(cfg config) (int32, error) {
-	return c.client.EnsureTopics(kafka.TopicsConfig{Partitions: cfg.Partitions, ForeverOnly: c.broker != nil})
+	return c.client.EnsureTopics(c.topicsConfig(cfg))
 }
 
 // missingTopics checks the topics that exist, and returns the number of partitions and the topics still to be created.
 func (c *cluster) missingTopics(cfg config) (int32, []string, error) {
-	return c.client.CheckTopics(kafka.TopicsConfig{Partitions: cfg.Partitions, ForeverOnly: c.broker != nil})
+	return c.client.CheckTopics(c.topicsConfig(cfg))
+}
+
+func (c *cluster) topicsConfig(cfg config) kafka.TopicsConfig {
+	if c.broker != nil {
+		return kafka.TopicsConfig{Partitions: cfg.Partitions, Replication: 1, ForeverOnly: true}
+	}
+	return kafka.TopicsConfig{Partitions: cfg.Partitions, Replication: cfg.Replication}
 }
 
 func (c *cluster) Close() error {

@@ -25,8 +25,10 @@ type config struct {
 	DatabaseURL string
 	// Partitions is the number to create topics with and to insist on; zero takes what exists, or the default.
 	Partitions int32
-	LogLevel   slog.Level
-	LogJSON    bool
+	// Replication is the number of copies to create topics with on Apache Kafka; zero is as many as it has brokers, up to three.
+	Replication int16
+	LogLevel    slog.Level
+	LogJSON     bool
 	// SessionTimeout is how long a silent node keeps its partitions.
 	SessionTimeout time.Duration
 	// Origins are other sites whose pages may use the API.
@@ -41,6 +43,7 @@ const (
 	flagBrokers    = "kafka-brokers"
 	flagDatabase   = "database-url"
 	flagPartitions = "partitions"
+	flagCopies     = "replication-factor"
 	flagLogLevel   = "log-level"
 	flagLogFormat  = "log-format"
 )
@@ -53,6 +56,9 @@ const (
 
 // maxPartitions bounds what one node follows: each partition costs connections and memory.
 const maxPartitions = 1024
+
+// maxCopies is more than anybody pays for.
+const maxCopies = 100
 
 func variable(flag string) cli.ValueSourceChain {
 	return cli.EnvVars("DAYBOOK_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_")))
@@ -81,7 +87,13 @@ func clusterFlags() []cli.Flag {
 			Usage: "the `URL` of a PostgreSQL database, postgres://user:password@host/name; without it SQLite in the data directory"},
 		&cli.Int32Flag{Name: flagPartitions, Sources: variable(flagPartitions),
 			Usage: "the `NUMBER` of partitions to create topics with, fixed from then on", DefaultText: "what exists, or 3"},
+		copiesFlag(),
 	}
+}
+
+func copiesFlag() cli.Flag {
+	return &cli.Int32Flag{Name: flagCopies, Sources: variable(flagCopies),
+		Usage: "the `NUMBER` of copies to create topics with on Apache Kafka", DefaultText: "as many as it has brokers, up to 3"}
 }
 
 // readConfig reads a command's flags, and refuses what follows them.
@@ -112,6 +124,11 @@ func readConfig(c *cli.Command) (config, error) {
 	if cfg.Partitions < 0 || cfg.Partitions > maxPartitions || (cfg.Partitions == 0 && c.IsSet(flagPartitions)) {
 		return cfg, fmt.Errorf("--%s must be from 1 to %d", flagPartitions, maxPartitions)
 	}
+	copies := c.Int32(flagCopies)
+	if copies < 0 || copies > maxCopies || (copies == 0 && c.IsSet(flagCopies)) {
+		return cfg, fmt.Errorf("--%s must be from 1 to %d", flagCopies, maxCopies)
+	}
+	cfg.Replication = int16(copies)
 	if !hasFlag(c, flagLogLevel) {
 		return cfg, nil
 	}

@@ -120,7 +120,7 @@ func (d *doctor) topics(c *cluster) (missing []string) {
 }
 
 func (d *doctor) settings(client *kafka.Client) {
-	settings, err := client.CheckSettings()
+	settings, err := client.CheckSettings(d.cfg.Replication)
 	if err != nil {
 		d.report("the brokers tell their settings", err)
 		return

@@ -31,6 +31,7 @@ func importCommand() *cli.Command {
 			&cli.StringFlag{Name: flagFrom, Required: true, Usage: "the archive `FILE`"},
 			&cli.StringSliceFlag{Name: flagBrokers, Sources: variable(flagBrokers), Required: true,
 				Usage: "`HOST:PORT` of Apache Kafka brokers, separated by commas"},
+			copiesFlag(),
 		},
 		Action: runImport,
 	}
@@ -51,7 +52,7 @@ func runImport(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	stamped, err := importArchive(ctx, from, &s.Header, client)
+	stamped, err := importArchive(ctx, from, &s.Header, client, cfg.Replication)
 	if err := errors.Join(err, client.Close()); err != nil {
 		return err
 	}
@@ -64,8 +65,8 @@ func runImport(ctx context.Context, c *cli.Command) error {
 }
 
 // importArchive writes a checked archive into a cluster, and returns how many commands it gave a new timestamp.
-func importArchive(ctx context.Context, from string, h *archive.Header, to *kafka.Client) (stamped int64, err error) {
-	if err := prepareTopics(h, to); err != nil {
+func importArchive(ctx context.Context, from string, h *archive.Header, to *kafka.Client, copies int16) (stamped int64, err error) {
+	if err := prepareTopics(h, to, copies); err != nil {
 		return 0, err
 	}
 	// Else brokers could delete old commands before all is compared.
@@ -84,7 +85,7 @@ func importArchive(ctx context.Context, from string, h *archive.Header, to *kafk
 }
 
 // prepareTopics creates the topics, and refuses those in which the archive has no place.
-func prepareTopics(h *archive.Header, to *kafka.Client) error {
+func prepareTopics(h *archive.Header, to *kafka.Client, copies int16) error {
 	partitions, missing, err := to.CheckTopics(kafka.TopicsConfig{})
 	if err != nil {
 		return err
@@ -97,7 +98,7 @@ func prepareTopics(h *archive.Header, to *kafka.Client) error {
 			return fmt.Errorf("the archive holds topic %s, which this version does not know: use the version that wrote it", part.Topic)
 		}
 	}
-	if _, err := to.EnsureTopics(kafka.TopicsConfig{Partitions: h.Partitions}); err != nil {
+	if _, err := to.EnsureTopics(kafka.TopicsConfig{Partitions: h.Partitions, Replication: copies}); err != nil {
 		return err
 	}
 	return archive.CheckEmpty(to, h.Parts)

@@ -66,7 +66,7 @@ func restore(ctx context.Context, from, dir string, log *slog.Logger) (summary, 
 	}
 	var written archive.Digests
 	err = onBuilding(dir, log, func(broker *embedded.Broker, client *kafka.Client) error {
-		if _, err := client.EnsureTopics(kafka.TopicsConfig{Partitions: s.Partitions, ForeverOnly: true}); err != nil {
+		if _, err := client.EnsureTopics(kafka.TopicsConfig{Partitions: s.Partitions, Replication: 1, ForeverOnly: true}); err != nil {
 			return err
 		}
 		written, err = loadArchive(ctx, from, client, nil)

@@ -13,7 +13,7 @@ func TestAClusterAsItComesIsFitToKeepMoneyIn(t *testing.T) {
 		}
 		l.ruleLine(0) // From here on brokers have their topic of transactions.
 
-		settings, err := l.CheckSettings()
+		settings, err := l.CheckSettings(0)
 		if err != nil {
 			l.t.Fatal(err)
 		}

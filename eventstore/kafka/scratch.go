@@ -13,12 +13,8 @@ func (c *Client) WithScratchTopic(name string, partitions int32, use func(topic 
 	if err != nil {
 		return err
 	}
-	replication, err := c.replication(admin)
-	if err != nil {
-		return err
-	}
 	topic := name + "." + strconv.FormatInt(time.Now().UnixNano(), 36)
-	if err := createTopic(admin, topicSpec{name: topic, partitions: partitions}, replication); err != nil {
+	if _, err := c.create(admin, []topicSpec{{name: topic, partitions: partitions}}, 0); err != nil {
 		return err
 	}
 	defer func() {

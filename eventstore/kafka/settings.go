@@ -15,8 +15,6 @@ import (
 const MinProducerExpiry = 4 * time.Hour
 
 const (
-	// wantedCopies survive the loss of a broker while another is being restarted.
-	wantedCopies      = 3
 	transactionTopic  = "__transaction_state"
 	producerExpiry    = "producer.id.expiration.ms"
 	transactionCopies = "transaction.state.log.replication.factor"
@@ -34,20 +32,20 @@ type Setting struct {
 
 // CheckSettings reads what is not refused at start, because the program works with it, but decides what the cluster
 // survives: copies, elections, and how long brokers remember who may write. It is for Apache Kafka; the embedded broker
-// has no such settings.
-func (c *Client) CheckSettings() ([]Setting, error) {
+// has no such settings. The replication is that of TopicsConfig.
+func (c *Client) CheckSettings(replication int16) ([]Setting, error) {
 	admin, err := c.admin()
 	if err != nil {
 		return nil, err
 	}
-	settings, err := checkSettings(admin)
+	settings, err := checkSettings(admin, replication)
 	if err != nil {
 		return nil, fmt.Errorf("asking Kafka for its settings: %w", err)
 	}
 	return settings, nil
 }
 
-func checkSettings(admin sarama.ClusterAdmin) ([]Setting, error) {
+func checkSettings(admin sarama.ClusterAdmin, replication int16) ([]Setting, error) {
 	brokers, _, err := admin.DescribeCluster()
 	if err != nil {
 		return nil, err
@@ -56,13 +54,17 @@ func checkSettings(admin sarama.ClusterAdmin) ([]Setting, error) {
 	if err != nil {
 		return nil, err
 	}
+	known, wanted := knownBrokers(brokers, topics), int(replication)
+	if replication == 0 && known >= wantedCopies {
+		wanted = wantedCopies
+	}
 	var all []Setting
 	for _, name := range []string{eventstore.AccountEvents, eventstore.TransactionEvents} {
 		topic, ok := topics[name]
 		if !ok {
 			continue
 		}
-		all = append(all, copiesOf(name, topic, len(brokers), "one broker's loss can lose events for ever"))
+		all = append(all, copiesOf(name, topic, wanted, "one broker's loss can lose events for ever"))
 		elections, err := checkElections(admin, name)
 		if err != nil {
 			return nil, err
@@ -71,10 +73,10 @@ func checkSettings(admin sarama.ClusterAdmin) ([]Setting, error) {
 	}
 	topic, created := topics[transactionTopic]
 	if created {
-		all = append(all, copiesOf(transactionTopic, topic, len(brokers), "the fence rests on it"))
+		all = append(all, copiesOf(transactionTopic, topic, min(wanted, wantedCopies), "the fence rests on it"))
 	}
 	for _, broker := range brokers {
-		settings, err := checkBroker(admin, broker, len(brokers), created)
+		settings, err := checkBroker(admin, broker, min(wanted, wantedCopies), created)
 		if err != nil {
 			return nil, fmt.Errorf("broker %s: %w", broker.Addr(), err)
 		}
@@ -84,14 +86,11 @@ func checkSettings(admin sarama.ClusterAdmin) ([]Setting, error) {
 }
 
 // copiesOf tells how many copies a topic's least copied partition has.
-func copiesOf(name string, topic sarama.TopicDetail, brokers int, why string) Setting {
-	copies := int(topic.ReplicationFactor)
-	for _, replicas := range topic.ReplicaAssignment {
-		copies = min(copies, len(replicas))
-	}
+func copiesOf(name string, topic sarama.TopicDetail, wanted int, why string) Setting {
+	copies := leastCopies(topic)
 	s := Setting{Of: "topic " + name, Name: "replication.factor", Value: strconv.Itoa(copies)}
-	if brokers >= wantedCopies && copies < wantedCopies {
-		s.Problem = fmt.Sprintf("%s: give it %d with kafka-reassign-partitions", why, wantedCopies)
+	if copies < wanted {
+		s.Problem = fmt.Sprintf("%s: give it %d with kafka-reassign-partitions", why, wanted)
 	}
 	return s
 }
@@ -110,7 +109,7 @@ func checkElections(admin sarama.ClusterAdmin, topic string) (Setting, error) {
 
 // checkBroker looks at the copies that the transaction log would be created with only while there is none: afterwards
 // the topic itself tells.
-func checkBroker(admin sarama.ClusterAdmin, broker *sarama.Broker, brokers int, created bool) ([]Setting, error) {
+func checkBroker(admin sarama.ClusterAdmin, broker *sarama.Broker, wanted int, created bool) ([]Setting, error) {
 	values, err := settingsOf(admin, sarama.BrokerResource, strconv.Itoa(int(broker.ID())))
 	if err != nil {
 		return nil, err
@@ -127,8 +126,8 @@ func checkBroker(admin sarama.ClusterAdmin, broker *sarama.Broker, brokers int, 
 	}
 	copies := Setting{Of: of, Name: transactionCopies, Value: values[transactionCopies]}
 	n, err := strconv.Atoi(copies.Value)
-	if brokers >= wantedCopies && (err != nil || n < wantedCopies) {
-		copies.Problem = fmt.Sprintf("the fence rests on that topic: set it to %d", wantedCopies)
+	if wanted > 0 && (err != nil || n < wanted) {
+		copies.Problem = fmt.Sprintf("the fence rests on that topic: set it to %d", wanted)
 	}
 	return append(all, copies), nil
 }

@@ -42,9 +42,9 @@ func (c cluster) DescribeConfigs(resources []*sarama.ConfigResource, _ sarama.De
 
 // copies is a topic of two partitions.
 func copies(first, second int) sarama.TopicDetail {
+	on := []int32{1, 2, 3}
 	return sarama.TopicDetail{
-		NumPartitions: 2, ReplicationFactor: int16(first),
-		ReplicaAssignment: map[int32][]int32{0: make([]int32, first), 1: make([]int32, second)},
+		NumPartitions: 2, ReplicationFactor: int16(first), ReplicaAssignment: map[int32][]int32{0: on[:first], 1: on[:second]},
 	}
 }
 
@@ -78,31 +78,41 @@ func TestWhatAClusterWouldNotSurviveIsFound(t *testing.T) {
 			settings: map[string]string{uncleanElection: "false", producerExpiry: "86400000", transactionCopies: "3"},
 		}
 	}
+	onOne := func(c *cluster) {
+		c.brokers = 1
+		for name := range c.topics {
+			c.topics[name] = copies(1, 1)
+		}
+	}
 	for name, c := range map[string]struct {
 		change func(*cluster)
 		want   string
+		asked  int16
 	}{
-		"nothing":                          {func(*cluster) {}, ""},
-		"one copy on one broker":           {func(c *cluster) { c.brokers, c.topics[eventstore.AccountEvents] = 1, copies(1, 1) }, ""},
-		"no topics yet":                    {func(c *cluster) { c.topics = nil }, ""},
-		"a partition with two copies":      {func(c *cluster) { c.topics[eventstore.AccountEvents] = copies(3, 2) }, "replication.factor=2"},
-		"one copy of transactions' events": {func(c *cluster) { c.topics[eventstore.TransactionEvents] = copies(1, 1) }, "replication.factor=1"},
-		"one copy of the fence":            {func(c *cluster) { c.topics[transactionTopic] = copies(1, 1) }, "replication.factor=1"},
+		"nothing":                          {func(*cluster) {}, "", 0},
+		"one copy on one broker":           {onOne, "", 0},
+		"no topics yet":                    {func(c *cluster) { c.topics = nil }, "", 0},
+		"a partition with two copies":      {func(c *cluster) { c.topics[eventstore.AccountEvents] = copies(3, 2) }, "replication.factor=2", 0},
+		"one copy of transactions' events": {func(c *cluster) { c.topics[eventstore.TransactionEvents] = copies(1, 1) }, "replication.factor=1", 0},
+		"one copy of the fence":            {func(c *cluster) { c.topics[transactionTopic] = copies(1, 1) }, "replication.factor=1", 0},
 		"one copy of the fence to come": {func(c *cluster) {
 			delete(c.topics, transactionTopic)
 			c.settings[transactionCopies] = "1"
-		}, transactionCopies + "=1"},
-		"unclean elections":     {func(c *cluster) { c.settings[uncleanElection] = "true" }, uncleanElection + "=true"},
-		"a short memory":        {func(c *cluster) { c.settings[producerExpiry] = "14399999" }, producerExpiry + "=14399999"},
-		"no memory told":        {func(c *cluster) { delete(c.settings, producerExpiry) }, producerExpiry + "="},
-		"memory as no number":   {func(c *cluster) { c.settings[producerExpiry] = "a day" }, producerExpiry + "=a day"},
-		"memory just sufficing": {func(c *cluster) { c.settings[producerExpiry] = "14400000" }, ""},
+		}, transactionCopies + "=1", 0},
+		"unclean elections":                          {func(c *cluster) { c.settings[uncleanElection] = "true" }, uncleanElection + "=true", 0},
+		"a short memory":                             {func(c *cluster) { c.settings[producerExpiry] = "14399999" }, producerExpiry + "=14399999", 0},
+		"no memory told":                             {func(c *cluster) { delete(c.settings, producerExpiry) }, producerExpiry + "=", 0},
+		"memory as no number":                        {func(c *cluster) { c.settings[producerExpiry] = "a day" }, producerExpiry + "=a day", 0},
+		"memory just sufficing":                      {func(c *cluster) { c.settings[producerExpiry] = "14400000" }, "", 0},
+		"one copy on one broker, three asked for":    {onOne, "replication.factor=1", 3},
+		"two copies on three brokers, two asked for": {func(c *cluster) { c.topics[eventstore.AccountEvents] = copies(2, 2) }, "", 2},
+		"two copies while a broker of three is away": {func(c *cluster) { c.brokers, c.topics[eventstore.AccountEvents] = 2, copies(2, 2) }, "replication.factor=2", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			examined := healthy()
 			c.change(&examined)
 
-			settings, err := checkSettings(examined)
+			settings, err := checkSettings(examined, c.asked)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -19,12 +19,17 @@ const (
 	replyRetention   = time.Hour
 	// topicMessageBytes leaves room for the largest event and its batch.
 	topicMessageBytes = eventstore.MaxEventBytes + 2<<20
+
+	minISR = "min.insync.replicas"
 )
 
 // TopicsConfig says how missing topics are created.
 type TopicsConfig struct {
 	// Partitions is the count to create with and to insist on; zero takes what exists, or DefaultPartitions.
 	Partitions int32
+	// Replication is how many copies missing topics get, which existing ones are measured by; zero is as many as the
+	// cluster has brokers, up to three.
+	Replication int16
 	// ForeverOnly creates command and reply topics without retention too, for a broker whose deletion is not trusted.
 	ForeverOnly bool
 }
@@ -41,7 +46,8 @@ func setupError(format string, args ...any) error {
 
 // EnsureTopics creates the missing topics and checks the existing ones. It returns the number of partitions, and a
 // SetupError when a topic's settings would lose history or order. While brokers cannot be reached it goes on trying, a
-// bounded time: any broker is asked, and one of them may be away.
+// bounded time: any broker is asked, and one of them may be away. So it does while there are fewer brokers than copies
+// asked for. It warns of existing topics that have fewer.
 func (c *Client) EnsureTopics(cfg TopicsConfig) (partitions int32, err error) {
 	err = persevere(func() error {
 		partitions, err = c.ensureTopics(cfg)
@@ -59,14 +65,16 @@ func (c *Client) ensureTopics(cfg TopicsConfig) (int32, error) {
 	if err != nil {
 		return 0, err
 	}
-	replication, err := c.replication(admin)
+	if err := c.warnOfFewCopies(admin, cfg.Replication); err != nil {
+		return 0, err
+	}
+	copies, err := c.create(admin, missing, cfg.Replication)
 	if err != nil {
 		return 0, err
 	}
-	for _, spec := range missing {
-		if err := createTopic(admin, spec, replication); err != nil {
-			return 0, err
-		}
+	if len(missing) > 0 && cfg.Replication == 0 && copies < wantedCopies {
+		c.log.Warn("topics were created with few copies because the cluster has not more brokers; before you keep money there "+
+			"add brokers and copies, or ask for so many if they are meant", "copies", copies)
 	}
 	counts := map[string]int32{}
 	for _, spec := range specs(partitions, cfg.ForeverOnly) {
@@ -165,27 +173,15 @@ func chosenPartitions(asked int32, topics map[string]sarama.TopicDetail) (int32,
 	return existing.NumPartitions, nil
 }
 
-// replication is how many copies a new topic gets.
-func (c *Client) replication(admin sarama.ClusterAdmin) (int16, error) {
-	brokers, _, err := admin.DescribeCluster()
-	if err != nil {
-		return 0, fmt.Errorf("asking Kafka for its brokers: %w", err)
-	}
-	return int16(min(wantedCopies, max(1, len(brokers)))), nil
-}
-
 func createTopic(admin sarama.ClusterAdmin, spec topicSpec, replication int16) error {
-	retention, minISR := spec.retentionMillis(), "1"
-	if replication >= 3 {
-		minISR = "2"
-	}
+	retention, inSync := spec.retentionMillis(), strconv.Itoa(minInSync(replication))
 	size := strconv.Itoa(topicMessageBytes)
 	forever, remove := "-1", "delete"
 	err := admin.CreateTopic(spec.name, &sarama.TopicDetail{
 		NumPartitions: spec.partitions, ReplicationFactor: replication,
 		ConfigEntries: map[string]*string{
 			"cleanup.policy": &remove, "retention.ms": &retention, "retention.bytes": &forever,
-			"min.insync.replicas": &minISR, "max.message.bytes": &size,
+			minISR: &inSync, "max.message.bytes": &size,
 		},
 	}, false)
 	if err != nil && !errors.Is(err, sarama.ErrTopicAlreadyExists) {
@@ -215,7 +211,7 @@ func (c *Client) checkTopic(admin sarama.ClusterAdmin, spec topicSpec, existing 
 			return setupError("topic %s has %s=%s, which would delete history: set it to -1", spec.name, name, v)
 		}
 	}
-	if v, err := strconv.Atoi(settings["min.insync.replicas"]); err == nil && existing.ReplicationFactor >= 3 && v < 2 {
+	if v, err := strconv.Atoi(settings[minISR]); err == nil && existing.ReplicationFactor >= 3 && v < 2 {
 		return setupError("topic %s has min.insync.replicas=%d at replication factor %d, so one broker's loss could lose acknowledged events: set it to 2",
 			spec.name, v, existing.ReplicationFactor)
 	}
