@@ -3,6 +3,7 @@
 package kafka
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -61,6 +62,30 @@ func Open(cfg Config) (*Client, error) {
 	}
 	return &Client{conf: conf, sarama: client, log: cfg.Logger}, nil
 }
+
+// OpenPatiently is Open, going on for so long while no broker answers. It says in the log what it waits for.
+func OpenPatiently(ctx context.Context, cfg Config, wait time.Duration) (*Client, error) {
+	enough := time.After(wait)
+	for told := false; ; told = true {
+		c, err := Open(cfg)
+		if err == nil || wait == 0 || !unreachable(err) {
+			return c, err
+		}
+		if !told {
+			cfg.Logger.Warn("Kafka does not answer; waiting for it", "brokers", cfg.Brokers, "wait", wait, "error", err)
+		}
+		select {
+		case <-time.After(openPause):
+		case <-enough:
+			return nil, err
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// openPause is the pause between two tries to reach a cluster.
+const openPause = 250 * time.Millisecond
 
 // Close ends all shared connections. Readers and writers have their own and are closed by themselves.
 func (c *Client) Close() error { return c.sarama.Close() }

@@ -1,15 +1,18 @@
 package kafka_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/IBM/sarama"
 
 	"daybook/eventstore"
 	"daybook/eventstore/kafka"
+	"daybook/internal/testenv"
 )
 
 func TestMissingTopicsAreCreatedWithTheirSettings(t *testing.T) {
@@ -199,6 +202,17 @@ func TestAClusterThatDoesNotAnswerIsNamed(t *testing.T) {
 	_, err := kafka.Open(kafka.Config{Brokers: []string{"127.0.0.1:1"}, ClientID: "test"})
 	if err == nil || !strings.Contains(err.Error(), "cannot reach Kafka at 127.0.0.1:1: start it or correct the address") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestAClusterThatDoesNotAnswerIsWaitedForABoundedTime(t *testing.T) {
+	cfg := kafka.Config{Brokers: []string{"127.0.0.1:1"}, ClientID: "test", Logger: testenv.Logger()}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for ctx, wait := range map[context.Context]time.Duration{t.Context(): 300 * time.Millisecond, ended: time.Hour} {
+		if _, err := kafka.OpenPatiently(ctx, cfg, wait); err == nil || !strings.Contains(err.Error(), "cannot reach Kafka at 127.0.0.1:1") {
+			t.Errorf("got %v", err)
+		}
 	}
 }
 
