@@ -3,8 +3,10 @@ package projector
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"path/filepath"
@@ -44,6 +46,9 @@ type database struct {
 type setupError struct{ text string }
 
 func (e setupError) Error() string { return e.text }
+
+// awayError is a setupError that can pass by itself.
+type awayError struct{ setupError }
 
 func openDatabase(ctx context.Context, address string) (*database, error) {
 	scheme, _, _ := strings.Cut(address, "://")
@@ -128,7 +133,25 @@ func (d *database) explain(err error) error {
 	if errors.As(err, &setup) {
 		return setup
 	}
-	return setupError{fmt.Sprintf("the database %s cannot be used: %s (%s)", d.name, advice(err), cause(err))}
+	setup = setupError{fmt.Sprintf("the database %s cannot be used: %s (%s)", d.name, advice(err), cause(err))}
+	if isAway(err) {
+		return awayError{setup}
+	}
+	return setup
+}
+
+// isAway tells whether a server could not be reached, broke the connection off, or takes nobody just then.
+func isAway(err error) bool {
+	var server *pgconn.PgError
+	if errors.As(err, &server) {
+		switch server.Code {
+		case "57P01", "57P02", "57P03", "53300": // It stops, crashed, starts, or has no connection left.
+			return true
+		}
+		return strings.HasPrefix(server.Code, "08")
+	}
+	var network net.Error
+	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn)
 }
 
 const adviceRights = "grant its user CREATE on the schema and all rights on the tables there"

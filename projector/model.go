@@ -28,6 +28,9 @@ type Config struct {
 	Logger *slog.Logger
 	// ReadWait bounds how long a query may take, waiting for a version included. Default 5 s.
 	ReadWait time.Duration
+	// Wait bounds how long Open goes on trying while the server does not answer, or says that it takes nobody just then.
+	// Zero tries once.
+	Wait time.Duration
 }
 
 const (
@@ -37,6 +40,8 @@ const (
 	// busyTries and busyPause bound the waiting for another one that is opening the same file.
 	busyTries = 100
 	busyPause = 50 * time.Millisecond
+	// awayPause is the pause between two tries to reach a server.
+	awayPause = 250 * time.Millisecond
 )
 
 // ReadModel is the SQL read model. Its methods may be called from any goroutine.
@@ -62,12 +67,34 @@ func Open(ctx context.Context, cfg Config) (*ReadModel, error) {
 	ctx, cancel := context.WithTimeout(ctx, openPatience)
 	defer cancel()
 	for tries := busyTries; ; tries-- {
-		m, err := openOnce(ctx, cfg)
+		m, err := openAnswering(ctx, cfg)
 		if err == nil || tries == 0 || !isBusy(err) {
 			return m, err
 		}
 		select {
 		case <-time.After(busyPause):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// openAnswering opens the read model once its server answers, for which it waits as long as is configured.
+func openAnswering(ctx context.Context, cfg Config) (*ReadModel, error) {
+	enough := time.After(cfg.Wait)
+	for told := false; ; told = true {
+		m, err := openOnce(ctx, cfg)
+		var away awayError
+		if cfg.Wait == 0 || !errors.As(err, &away) {
+			return m, err
+		}
+		if !told {
+			cfg.Logger.Warn("the database does not answer; waiting for it", "wait", cfg.Wait, "error", err)
+		}
+		select {
+		case <-time.After(awayPause):
+		case <-enough:
+			return nil, err
 		case <-ctx.Done():
 			return nil, err
 		}

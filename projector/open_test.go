@@ -3,12 +3,17 @@ package projector
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"daybook/internal/testenv"
 )
@@ -120,6 +125,43 @@ func TestUnusableDatabaseSaysWhatToDo(t *testing.T) {
 			continue
 		}
 		mustSay(t, err, want)
+	}
+}
+
+// What listens there ends every connection, as a proxy does whose server is away.
+func TestAServerThatBreaksOffIsWaitedForABoundedTimeAndAWrongOneIsNot(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tries atomic.Int64
+	var listening sync.WaitGroup
+	listening.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			tries.Add(1)
+			_ = c.Close()
+		}
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		listening.Wait()
+	})
+	away := fmt.Sprintf("postgres://a@%s/x?sslmode=disable", l.Addr())
+
+	_, err = Open(t.Context(), Config{URL: away, LogID: "log-1", Clock: time.Now, Logger: testenv.Logger(), Wait: 2 * awayPause})
+	mustSay(t, err, "start the server or correct the address")
+	if tries.Load() < 2 {
+		t.Errorf("%d tries were made", tries.Load())
+	}
+
+	for code, want := range map[string]bool{"57P03": true, "57P01": true, "53300": true, "08006": true, "28P01": false, "3D000": false, "42501": false} {
+		if got := isAway(fmt.Errorf("connecting: %w", &pgconn.PgError{Code: code})); got != want {
+			t.Errorf("%s passes: %v", code, got)
+		}
 	}
 }
 

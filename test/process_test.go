@@ -94,6 +94,12 @@ var (
 func (n *node) start() {
 	n.t.Helper()
 	n.launch()
+	n.awaitReady()
+}
+
+// awaitReady waits until the process that was launched is ready.
+func (n *node) awaitReady() {
+	n.t.Helper()
 	n.wait(startPatience, func() error {
 		found := announced.FindStringSubmatch(n.out.String())
 		if found == nil {

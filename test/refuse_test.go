@@ -66,7 +66,7 @@ func TestAnAddressInUseIsRefused(t *testing.T) {
 }
 
 func TestABrokerThatCannotBeReachedIsRefused(t *testing.T) {
-	mustRefuse(t, "cannot reach Kafka at 127.0.0.1:1", "serve", "--listen", "127.0.0.1:0", "--data-dir", t.TempDir(), "--kafka-brokers", "127.0.0.1:1", "--database-url", "postgres://nobody@127.0.0.1:1/nothing")
+	mustRefuse(t, "cannot reach Kafka at 127.0.0.1:1", "verify", "--data-dir", t.TempDir(), "--kafka-brokers", "127.0.0.1:1", "--database-url", "postgres://nobody@127.0.0.1:1/nothing")
 }
 
 func TestATopicThatDeletesHistoryIsRefused(t *testing.T) {

@@ -75,7 +75,7 @@ func backUp(ctx context.Context, cfg config, to *archive.File) (s summary, err e
 	}
 	began := time.Now()
 	log := cfg.logger(os.Stderr)
-	cl, err := openCluster(cfg, "daybook-backup", log)
+	cl, err := openCluster(ctx, cfg, "daybook-backup", log)
 	var taken cut
 	var client *kafka.Client
 	switch {

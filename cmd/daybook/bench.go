@@ -183,7 +183,7 @@ func (b *backendBench) fresh(use func(c *cluster, partitions int32, dir string) 
 	if b.distributed {
 		cfg.Brokers = b.lab.cfg.Brokers
 	}
-	c, err := openCluster(cfg, "daybook-bench", b.lab.log)
+	c, err := openCluster(context.Background(), cfg, "daybook-bench", b.lab.log)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -19,8 +20,8 @@ type cluster struct {
 	directory io.Closer
 }
 
-// openCluster locks the data directory and connects to the log.
-func openCluster(cfg config, clientID string, log *slog.Logger) (*cluster, error) {
+// openCluster locks the data directory and connects to the log, waiting for Kafka as long as is configured.
+func openCluster(ctx context.Context, cfg config, clientID string, log *slog.Logger) (*cluster, error) {
 	c := &cluster{}
 	brokers := cfg.Brokers
 	if cfg.embedded() {
@@ -37,16 +38,16 @@ func openCluster(cfg config, clientID string, log *slog.Logger) (*cluster, error
 		c.directory = lock
 	}
 	var err error
-	if c.client, err = kafka.Open(kafka.Config{Brokers: brokers, ClientID: clientID, Logger: log}); err != nil {
+	if c.client, err = kafka.OpenPatiently(ctx, kafka.Config{Brokers: brokers, ClientID: clientID, Logger: log}, cfg.Patience); err != nil {
 		return nil, errors.Join(err, c.directory.Close())
 	}
 	return c, nil
 }
 
 // lookAtCluster connects to the log and leaves the data directory alone where the log is not in it.
-func lookAtCluster(cfg config, clientID string, log *slog.Logger) (*cluster, error) {
+func lookAtCluster(ctx context.Context, cfg config, clientID string, log *slog.Logger) (*cluster, error) {
 	if cfg.embedded() {
-		return openCluster(cfg, clientID, log)
+		return openCluster(ctx, cfg, clientID, log)
 	}
 	client, err := kafka.Open(kafka.Config{Brokers: cfg.Brokers, ClientID: clientID, Logger: log})
 	if err != nil {

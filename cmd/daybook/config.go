@@ -31,6 +31,8 @@ type config struct {
 	LogJSON     bool
 	// SessionTimeout is how long a silent node keeps its partitions.
 	SessionTimeout time.Duration
+	// Patience is how long to wait at start for Kafka, and then for PostgreSQL, while they do not answer.
+	Patience time.Duration
 	// Origins are other sites whose pages may use the API.
 	Origins []string
 }

@@ -82,7 +82,7 @@ func (d *doctor) examine(ctx context.Context) {
 		}
 		name = "the embedded log in " + d.cfg.DataDir + " opens"
 	}
-	c, err := lookAtCluster(d.cfg, "daybook-doctor", d.cfg.logger(os.Stderr))
+	c, err := lookAtCluster(ctx, d.cfg, "daybook-doctor", d.cfg.logger(os.Stderr))
 	if errors.Is(err, datadir.ErrInUse) {
 		err = fmt.Errorf("a node is running on it; stop it, then run doctor again (its process id is in %s)",
 			filepath.Join(d.cfg.DataDir, "lock"))

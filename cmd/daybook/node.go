@@ -30,7 +30,7 @@ import (
 const (
 	// group hands out the partitions among the nodes of one cluster.
 	group = "daybook"
-	// openTimeout bounds what start-up waits for the database.
+	// openTimeout bounds what start-up waits for the database once it answers.
 	openTimeout = 30 * time.Second
 )
 
@@ -72,7 +72,7 @@ func (m *Main) Open(ctx context.Context) (err error) {
 	if m.listener, err = net.Listen("tcp", m.cfg.Listen); err != nil {
 		return fmt.Errorf("cannot listen on %s; choose another address with --%s or DAYBOOK_LISTEN: %w", m.cfg.Listen, flagListen, err)
 	}
-	if m.cluster, err = openCluster(m.cfg, "daybook", m.log); err != nil {
+	if m.cluster, err = openCluster(ctx, m.cfg, "daybook", m.log); err != nil {
 		return err
 	}
 	if m.nodeID, err = datadir.NodeID(m.cfg.DataDir, ids.New); err != nil {
@@ -140,11 +140,11 @@ func openModel(ctx context.Context, cfg config, logID string, events projector.L
 	if err != nil {
 		return nil, err
 	}
-	settings := projector.Config{URL: url, LogID: logID, Clock: time.Now, Logger: log}
+	settings := projector.Config{URL: url, LogID: logID, Clock: time.Now, Logger: log, Wait: cfg.Patience}
 	if cfg.DatabaseURL == "" {
 		return projector.Recover(ctx, settings, events, partitions)
 	}
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	ctx, cancel := context.WithTimeout(ctx, cfg.Patience+openTimeout)
 	defer cancel()
 	return projector.Open(ctx, settings)
 }

@@ -33,6 +33,9 @@ func serveCommand() *cli.Command {
 	}
 }
 
+// startPatience is how long a node that starts waits for Kafka, and then for PostgreSQL: all may have been started at once.
+const startPatience = 30 * time.Second
+
 func serve(ctx context.Context, c *cli.Command) error {
 	cfg, err := readConfig(c)
 	if err != nil {
@@ -41,6 +44,7 @@ func serve(ctx context.Context, c *cli.Command) error {
 	if err := cfg.checkServing(); err != nil {
 		return err
 	}
+	cfg.Patience = startPatience
 	log := cfg.logger(os.Stderr)
 	m := NewMain(cfg, log)
 	if err := m.Open(ctx); err != nil {

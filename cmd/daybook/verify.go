@@ -38,7 +38,7 @@ func runVerify(ctx context.Context, c *cli.Command) error {
 		return fmt.Errorf("there is no data directory %s: name the one that daybook serve works on", cfg.DataDir)
 	}
 	log := cfg.logger(os.Stderr)
-	cl, err := openCluster(cfg, "daybook-verify", log)
+	cl, err := openCluster(ctx, cfg, "daybook-verify", log)
 	if err != nil {
 		return err
 	}
