@@ -41,3 +41,18 @@ func TestANodeThatStartsWaitsForWhatDoesNotAnswer(t *testing.T) {
 	n.awaitReady()
 	mustDo(t)(newAPI(n.url).create("alice"))
 }
+
+// Who asks it to end meanwhile does not wait.
+func TestANodeThatWaitsCanBeStopped(t *testing.T) {
+	database := testenv.Postgres(t) // Without PostgreSQL the test is skipped here.
+	toBroker := startRelay(t, "127.0.0.1:1")
+	n := newNode(t, backend{name: "a broker apart", brokers: []string{toBroker.listener.Addr().String()}, database: database})
+	n.launch()
+	n.wait(startPatience, func() error {
+		if !strings.Contains(n.log.String(), "Kafka does not answer; waiting for it") {
+			return errors.New("the node does not say that it waits")
+		}
+		return nil
+	})
+	n.stop()
+}

@@ -48,6 +48,10 @@ func serve(ctx context.Context, c *cli.Command) error {
 	log := cfg.logger(os.Stderr)
 	m := NewMain(cfg, log)
 	if err := m.Open(ctx); err != nil {
+		if ctx.Err() != nil {
+			log.Info("stopped before it was ready", "waited for", err)
+			return nil
+		}
 		return err
 	}
 	announce(c, m, log)
