@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 
@@ -26,6 +27,8 @@ const memtableBytes = 32 << 20
 // Store is the state of all partitions. Its methods may be called from any goroutine.
 type Store struct {
 	db       *pebble.DB
+	dir      string
+	options  *pebble.Options
 	troubles *troubles
 	// closing is held to tell of a store that could be closed meanwhile.
 	closing sync.Mutex
@@ -69,6 +72,10 @@ func Open(dir string, log *slog.Logger) (*Store, error) {
 	opts.Logger = bridge{log, dir}
 	t := &troubles{log: log, dir: dir}
 	opts.EventListener = &pebble.EventListener{BackgroundError: t.failed, FlushEnd: t.flushed}
+	// What is taken in is part of the store at once, and not only when what is in memory is written: there is no
+	// write-ahead log that would tell of it.
+	opts.Experimental.DisableIngestAsFlushable = func() bool { return true }
+	opts.EnsureDefaults() // For the tables of exports too.
 	if isMarked(dir) {
 		if err := discard(dir, "reading it failed when it was used last", log); err != nil {
 			return nil, err
@@ -84,7 +91,11 @@ func Open(dir string, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the state store in %s (free disk space or mend its rights; it can be deleted, and is built again from the log): %w", dir, err)
 	}
-	return &Store{db: db, troubles: t}, nil
+	s := &Store{db: db, dir: dir, options: opts, troubles: t}
+	if err := os.RemoveAll(s.incoming()); err != nil { // Of an import that was broken off.
+		return nil, errors.Join(fmt.Errorf("clearing %s: %w", s.incoming(), err), db.Close())
+	}
+	return s, nil
 }
 
 // Close writes what is in memory to disk and closes the store. While writing fails, that is left out.
@@ -229,8 +240,10 @@ func (s *Store) Reset(partition int32) error {
 	return s.db.DeleteRange(prefix(partition), prefix(partition+1), pebble.NoSync)
 }
 
-func (s *Store) get(k []byte, use func([]byte) error) (bool, error) {
-	value, closer, err := s.db.Get(k)
+func (s *Store) get(k []byte, use func([]byte) error) (bool, error) { return read(s.db, k, use) }
+
+func read(from pebble.Reader, k []byte, use func([]byte) error) (bool, error) {
+	value, closer, err := from.Get(k)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return false, nil
 	}
