@@ -1,11 +1,13 @@
 package eventstore
 
-// The topics. Events live for ever; commands and replies only as long as somebody may still need them.
+// The topics. Events live for ever; commands and replies only as long as somebody may still need them, and checkpoints of
+// state until there are newer ones.
 const (
 	AccountEvents     = "billing.account.events"
 	TransactionEvents = "billing.transaction.events"
 	AccountCommands   = "billing.account.commands"
 	CommandReplies    = "billing.command.replies"
+	AccountSnapshots  = "billing.account.snapshots"
 )
 
 // PartitionOf returns the partition of a key as the default partitioner of Kafka's Java client does: murmur2.

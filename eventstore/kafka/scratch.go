@@ -35,7 +35,7 @@ func (c *Client) WithAllTopics(cfg TopicsConfig, use func(partitions int32) erro
 	if err != nil {
 		return err
 	}
-	all := specs(DefaultPartitions, false)
+	all := specs(DefaultPartitions, cfg.ForeverOnly)
 	if len(missing) < len(all) {
 		return setupError("this cluster holds Daybook's topics already, and benchmarks delete what they made: name a cluster of its own")
 	}

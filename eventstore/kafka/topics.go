@@ -17,6 +17,8 @@ const DefaultPartitions = 3
 const (
 	commandRetention = 7 * 24 * time.Hour
 	replyRetention   = time.Hour
+	// snapshotSegment is small, so that what was replaced is removed soon: brokers leave the last segment as it is.
+	snapshotSegment = 128 << 20
 	// topicMessageBytes leaves room for the largest event and its batch.
 	topicMessageBytes = eventstore.MaxEventBytes + 2<<20
 
@@ -30,7 +32,8 @@ type TopicsConfig struct {
 	// Replication is how many copies missing topics get, which existing ones are measured by; zero is as many as the
 	// cluster has brokers, up to three.
 	Replication int16
-	// ForeverOnly creates command and reply topics without retention too, for a broker whose deletion is not trusted.
+	// ForeverOnly creates command and reply topics without retention too, and no topic of checkpoints, for a broker whose
+	// deletion is not trusted.
 	ForeverOnly bool
 }
 
@@ -133,6 +136,7 @@ type topicSpec struct {
 	partitions int32
 	retention  time.Duration // zero keeps for ever
 	events     bool
+	compacted  bool
 }
 
 func specs(partitions int32, foreverOnly bool) []topicSpec {
@@ -142,10 +146,11 @@ func specs(partitions int32, foreverOnly bool) []topicSpec {
 		{name: eventstore.AccountCommands, partitions: partitions, retention: commandRetention},
 		{name: eventstore.CommandReplies, partitions: 1, retention: replyRetention},
 	}
-	if foreverOnly {
-		for i := range all {
-			all[i].retention = 0
-		}
+	if !foreverOnly {
+		return append(all, topicSpec{name: eventstore.AccountSnapshots, partitions: partitions, compacted: true})
+	}
+	for i := range all {
+		all[i].retention = 0
 	}
 	return all
 }
@@ -177,12 +182,16 @@ func createTopic(admin sarama.ClusterAdmin, spec topicSpec, replication int16) e
 	retention, inSync := spec.retentionMillis(), strconv.Itoa(minInSync(replication))
 	size := strconv.Itoa(topicMessageBytes)
 	forever, remove := "-1", "delete"
+	settings := map[string]*string{
+		"cleanup.policy": &remove, "retention.ms": &retention, "retention.bytes": &forever,
+		minISR: &inSync, "max.message.bytes": &size,
+	}
+	if spec.compacted {
+		compact, segment, dirty := "compact", strconv.Itoa(snapshotSegment), "0.2"
+		settings["cleanup.policy"], settings["segment.bytes"], settings["min.cleanable.dirty.ratio"] = &compact, &segment, &dirty
+	}
 	err := admin.CreateTopic(spec.name, &sarama.TopicDetail{
-		NumPartitions: spec.partitions, ReplicationFactor: replication,
-		ConfigEntries: map[string]*string{
-			"cleanup.policy": &remove, "retention.ms": &retention, "retention.bytes": &forever,
-			minISR: &inSync, "max.message.bytes": &size,
-		},
+		NumPartitions: spec.partitions, ReplicationFactor: replication, ConfigEntries: settings,
 	}, false)
 	if err != nil && !errors.Is(err, sarama.ErrTopicAlreadyExists) {
 		return fmt.Errorf("creating topic %s: %w", spec.name, err)
@@ -196,12 +205,18 @@ func (c *Client) checkTopic(admin sarama.ClusterAdmin, spec topicSpec, existing 
 		return setupError("topic %s has %d partitions, it must have %d like %s: create it anew with that number",
 			spec.name, existing.NumPartitions, spec.partitions, eventstore.AccountEvents)
 	}
-	if !spec.events {
+	if !spec.events && !spec.compacted {
 		return nil
 	}
 	settings, err := settingsOf(admin, sarama.TopicResource, spec.name)
 	if err != nil {
 		return fmt.Errorf("asking for the settings of topic %s: %w", spec.name, err)
+	}
+	if spec.compacted {
+		if v := settings["cleanup.policy"]; v != "" && v != "compact" {
+			return setupError("topic %s has cleanup.policy=%s, so checkpoints would vanish or never go: set it to compact", spec.name, v)
+		}
+		return nil
 	}
 	if v := settings["cleanup.policy"]; v != "" && v != "delete" {
 		return setupError("topic %s has cleanup.policy=%s, which would remove history: set it to delete", spec.name, v)

@@ -21,7 +21,7 @@ func TestMissingTopicsAreCreatedWithTheirSettings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := []string{eventstore.AccountEvents, eventstore.TransactionEvents, eventstore.AccountCommands, eventstore.CommandReplies}
+		want := []string{eventstore.AccountEvents, eventstore.TransactionEvents, eventstore.AccountCommands, eventstore.CommandReplies, eventstore.AccountSnapshots}
 		if !slices.Equal(missing, want) {
 			l.t.Errorf("missing are %v, want %v", missing, want)
 		}
@@ -48,9 +48,17 @@ func TestMissingTopicsAreCreatedWithTheirSettings(t *testing.T) {
 				}
 			}
 		}
+		for key, value := range map[string]string{
+			"cleanup.policy": "compact", "retention.ms": "-1", "max.message.bytes": "12582912", "min.insync.replicas": "1",
+		} {
+			if got := l.settings(eventstore.AccountSnapshots)[key]; got != value {
+				l.t.Errorf("%s has %s=%q, want %q", eventstore.AccountSnapshots, key, got, value)
+			}
+		}
 		topics := l.topics()
 		for name, want := range map[string]int32{
 			eventstore.AccountEvents: 3, eventstore.TransactionEvents: 3, eventstore.AccountCommands: 3, eventstore.CommandReplies: 1,
+			eventstore.AccountSnapshots: 3,
 		} {
 			if got := topics[name].NumPartitions; got != want {
 				l.t.Errorf("%s has %d partitions, want %d", name, got, want)
@@ -71,6 +79,9 @@ func TestABrokerWhoseDeletionIsNotTrustedKeepsEverything(t *testing.T) {
 			if got := l.settings(name)["retention.ms"]; got != "-1" {
 				l.t.Errorf("%s has retention.ms=%s", name, got)
 			}
+		}
+		if _, ok := l.topics()[eventstore.AccountSnapshots]; ok {
+			l.t.Error("a topic was created that needs compaction")
 		}
 	})
 }
@@ -125,6 +136,16 @@ func TestTopicsThatWouldLoseHistoryAreRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestATopicOfCheckpointsThatIsNotCompactedIsRefused(t *testing.T) {
+	eachBroker(t, func(l *log) {
+		l.create(eventstore.AccountSnapshots, 3, map[string]string{"cleanup.policy": "delete"})
+
+		_, err := l.EnsureTopics(kafka.TopicsConfig{})
+
+		mustBeSetupError(l, err, eventstore.AccountSnapshots+" has cleanup.policy=delete")
+	})
 }
 
 func countBilling(topics map[string]sarama.TopicDetail) int {
