@@ -32,11 +32,11 @@ func appendState(b []byte, s *account.State) []byte {
 	b = appendTime(b, s.CreatedAt)
 	b = appendTime(b, s.UpdatedAt)
 	b = appendString(b, string(s.Currency))
-	b = appendDecimal(b, s.Balance)
-	b = appendDecimal(b, s.Held)
-	b = appendDecimal(b, s.Limits.Min)
+	b = appendAmount(b, s.Balance, s.Currency)
+	b = appendAmount(b, s.Held, s.Currency)
+	b = appendAmount(b, s.Limits.Min, s.Currency)
 	if s.Limits.Max.Valid {
-		b = appendDecimal(append(b, 1), s.Limits.Max.Decimal)
+		b = appendAmount(append(b, 1), s.Limits.Max.Decimal, s.Currency)
 	} else {
 		b = append(b, 0)
 	}
@@ -71,7 +71,7 @@ func appendOutcome(b []byte, o *ledger.Outcome) []byte {
 	b = append(b, format)
 	b = append(b, o.Fingerprint[:]...)
 	b = appendString(b, o.TransactionID)
-	b = appendDecimal(b, o.Amount)
+	b = appendAmount(b, o.Amount, o.State.Currency)
 	if o.Hold == nil {
 		b = appendString(b, "")
 	} else {
@@ -116,7 +116,7 @@ func appendHold(b []byte, h *account.Hold) []byte {
 		b = appendString(b, s)
 	}
 	for _, d := range []decimal.Decimal{h.Amount, h.Captured, h.Released} {
-		b = appendDecimal(b, d)
+		b = appendAmount(b, d, h.Currency)
 	}
 	for _, t := range []time.Time{h.ExpiresAt, h.CreatedAt, h.UpdatedAt} {
 		b = appendTime(b, t)
@@ -145,7 +145,7 @@ func appendReceipt(b []byte, r *account.Receipt) []byte {
 	for _, s := range []string{r.PayeeID, r.PayerID, string(r.Currency)} {
 		b = appendString(b, s)
 	}
-	return appendDecimal(appendDecimal(b, r.Amount), r.Refunded)
+	return appendAmount(appendAmount(b, r.Amount, r.Currency), r.Refunded, r.Currency)
 }
 
 func decodeReceipt(paymentID string, value []byte) (account.Receipt, error) {
@@ -186,6 +186,16 @@ func appendTime(b []byte, t time.Time) []byte {
 
 func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// appendAmount writes an amount at its currency's scale: an owner has it as the client wrote it, and whoever reads the
+// log as the event has it, and both states are to be the same.
+func appendAmount(b []byte, d decimal.Decimal, c money.Currency) []byte {
+	if missing := d.Exponent() + c.Scale(); missing > 0 {
+		factor := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(missing)), nil)
+		d = decimal.NewFromBigInt(factor.Mul(factor, d.Coefficient()), -c.Scale())
+	}
+	return appendDecimal(b, d)
 }
 
 // appendDecimal writes exponent, sign and coefficient, so that the exponent survives: equal exponents keep arithmetic

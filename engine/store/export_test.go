@@ -3,10 +3,14 @@ package store
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/shopspring/decimal"
+
 	"daybook/domain/account"
+	"daybook/engine/ledger"
 	"daybook/eventstore"
 )
 
@@ -178,5 +182,35 @@ func TestAnImportThatIsBrokenOffChangesNothing(t *testing.T) {
 	defer s.Close() //nolint:errcheck // Nothing is read from it again.
 	if dump(t, s, 0) != want {
 		t.Error("the state has changed")
+	}
+}
+
+func TestAmountsAreStoredAlikeHoweverTheyWereWritten(t *testing.T) {
+	s := open(t, t.TempDir())
+	defer s.Close() //nolint:errcheck // Nothing is read from it again.
+	for partition, amount := range []string{"1200", "1200.0", "1200.00", "12e2"} {
+		d := decimal.RequireFromString(amount)
+		b := s.NewBatch(int32(partition))
+		state := account.State{ID: "account", Currency: "EUR", Balance: d, Limits: account.Limits{Min: d.Neg(), Max: decimal.NewNullDecimal(d)}}
+		b.PutAccount(&state)
+		b.PutHold(account.Hold{ID: "hold", Currency: "EUR", Amount: d, Status: account.HoldActive})
+		b.PutReceipt(account.Receipt{ID: "payment", Currency: "EUR", Amount: d})
+		b.PutOutcome(OutcomeKey{"account", "key"}, &ledger.Outcome{Amount: d, State: state})
+		if err := b.Commit(Position{}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Account(int32(partition), "account")
+		if err != nil || !got.Balance.Equal(d) || got.Balance.Exponent() != -2 {
+			t.Errorf("%s was stored as %s (%d), %v", amount, got.Balance, got.Balance.Exponent(), err)
+		}
+		values := func(partition int32) (all []string) {
+			if err := s.Dump(partition, func(_, value []byte) error { all = append(all, string(value)); return nil }); err != nil {
+				t.Fatal(err)
+			}
+			return all
+		}
+		if !slices.Equal(values(int32(partition)), values(0)) {
+			t.Errorf("%s is stored otherwise than 1200", amount)
+		}
 	}
 }

@@ -83,7 +83,8 @@ func TestWhatIsStoredIsReadBackAsItWas(t *testing.T) {
 			Amount: hold.Amount, Refunded: hold.Captured,
 		}
 		outcome := ledger.Outcome{
-			Fingerprint: eventstore.Fingerprint{1, 2, 3}, TransactionID: ids.Draw(t, "transaction"), Amount: hold.Amount, State: state,
+			Fingerprint: eventstore.Fingerprint{1, 2, 3}, TransactionID: ids.Draw(t, "transaction"),
+			Amount: amounts(state.Currency).Draw(t, "outcome"), State: state,
 		}
 		if rapid.Bool().Draw(t, "about a hold") {
 			outcome.Hold = &hold
