@@ -46,7 +46,7 @@ func benchCommand() *cli.Command {
 			&cli.DurationFlag{Name: flagDuration, Value: 3 * time.Second, Usage: "how long each load is measured, after a warm-up of a quarter of it"},
 			&cli.DurationFlag{Name: flagSustained, Usage: "how long each sustained load takes, measured once; 0 leaves them out",
 				DefaultText: fmt.Sprintf("%d times --%s", sustainedFactor, flagDuration)},
-			&cli.IntFlag{Name: flagEvents, Value: 100_000, Usage: "how many `EVENTS` the projector is given"},
+			&cli.IntFlag{Name: flagEvents, Value: 100_000, Usage: "how many `EVENTS` the projector is given, and checkpoints are made of"},
 			&cli.StringSliceFlag{Name: flagOnly, Usage: "the `PARTS` to measure, separated by commas", DefaultText: "all"},
 		}, clusterFlags()...),
 		Action: runBench,

@@ -24,6 +24,7 @@ var benchParts = []benchPart{
 	{"batch", "(g) many transfers a request", (*backendBench).batches},
 	{"completed", "(h) the time until a transfer between partitions is completed", (*backendBench).completed},
 	{"sustained", "(i) transfers for long, with the projector keeping up", (*backendBench).sustained},
+	{"snapshot", "(j) state restored from checkpoints, on Apache Kafka", (*backendBench).snapshot},
 }
 
 // Pushes are measured at half of what the first number of clients reach.

@@ -40,7 +40,8 @@ type Main struct {
 	log    *slog.Logger
 	clock  func() time.Time
 	nodeID string
-	// partitions is the number of partitions of the topics of events.
+	// logID is the identity of the log, partitions the number of its partitions.
+	logID      string
 	partitions int32
 
 	cluster   *cluster
@@ -55,11 +56,13 @@ type Main struct {
 	tracing   tracing
 	// joined tells that partitions were handed out, be it none to this node.
 	joined atomic.Bool
+	// restored is closed once there is local state to begin with.
+	restored chan struct{}
 }
 
 // NewMain makes a node; Open prepares it, Run runs it, Close ends it.
 func NewMain(cfg config, log *slog.Logger) *Main {
-	return &Main{cfg: cfg, log: log, clock: planted.Now, registry: newRegistry()}
+	return &Main{cfg: cfg, log: log, clock: planted.Now, registry: newRegistry(), restored: make(chan struct{})}
 }
 
 // Open takes hold of everything the node needs. On an error what was opened is closed again.
@@ -83,24 +86,21 @@ func (m *Main) Open(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	partitions, err := m.cluster.topics(m.cfg)
-	if err != nil {
+	if m.partitions, err = m.cluster.topics(m.cfg); err != nil {
 		return err
 	}
-	logID, err := m.cluster.client.LogID()
-	if err != nil {
+	if m.logID, err = m.cluster.client.LogID(); err != nil {
 		return err
 	}
-	if m.store, err = openState(filepath.Join(m.cfg.DataDir, "state"), logID, partitions, m.log); err != nil {
+	if m.store, err = openState(filepath.Join(m.cfg.DataDir, "state"), m.logID, m.partitions, m.log); err != nil {
 		return err
 	}
-	if m.model, err = openModel(ctx, m.cfg, logID, m.cluster.client, partitions, m.log); err != nil {
+	if m.model, err = openModel(ctx, m.cfg, m.logID, m.cluster.client, m.partitions, m.log); err != nil {
 		return err
 	}
-	m.partitions = partitions
-	m.assemble(partitions)
+	m.assemble(m.partitions)
 	if m.cluster.broker != nil {
-		all := make([]int32, partitions)
+		all := make([]int32, m.partitions)
 		for p := range all {
 			all[p] = int32(p)
 		}
@@ -185,6 +185,11 @@ func (m *Main) assemble(partitions int32) {
 
 // ready returns nil when the node owns what it should and all its parts go on.
 func (m *Main) ready() error {
+	select {
+	case <-m.restored:
+	default:
+		return errors.New("local state is being restored from checkpoints")
+	}
 	if !m.joined.Load() {
 		return errors.New("the group has not handed out the partitions yet")
 	}
@@ -206,7 +211,8 @@ func (m *Main) Run(ctx context.Context) error {
 	parts, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	running, failed := errgroup.WithContext(parts)
-	running.Go(func() error { return m.engine.Run(failed) })
+	running.Go(func() error { return m.runEngine(failed) })
+	running.Go(func() error { return m.writeCheckpoints(failed) })
 	running.Go(func() error { return m.projector.Run(failed) })
 	running.Go(func() error { return m.feed.Run(failed) })
 	running.Go(func() error { return m.followAssignment(failed) })
@@ -228,6 +234,9 @@ func (m *Main) Run(ctx context.Context) error {
 func (m *Main) followAssignment(ctx context.Context) error {
 	if m.cluster.broker != nil {
 		return nil // The directory's lock makes this the only node; it was assigned everything at once.
+	}
+	if !m.awaitRestored(ctx) {
+		return nil // Partitions would be without an owner meanwhile.
 	}
 	return m.cluster.client.JoinGroup(ctx, kafka.GroupConfig{
 		Group: group, Topic: eventstore.AccountCommands, InstanceID: m.nodeID, SessionTimeout: m.cfg.SessionTimeout,

@@ -150,7 +150,9 @@ type accountSet struct {
 	made, crossed atomic.Int64
 }
 
-func newAccountSet(partitions int32) *accountSet {
+func newAccountSet(partitions int32) *accountSet { return newAccounts(partitions, accounts) }
+
+func newAccounts(partitions int32, accounts int) *accountSet {
 	a := &accountSet{partitions: partitions}
 	run := ids.New()[24:]
 	for i := range accounts {
@@ -180,7 +182,7 @@ func (a *accountSet) open(ctx context.Context, e *engine.Engine) error {
 
 // pair draws two accounts.
 func (a *accountSet) pair() (from, to int) {
-	from, to = rand.IntN(accounts), rand.IntN(accounts-1)
+	from, to = rand.IntN(len(a.ids)), rand.IntN(len(a.ids)-1)
 	if to >= from {
 		to++
 	}

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"encoding/binary"
 	"math/rand/v2"
 	"time"
 
@@ -18,8 +19,8 @@ import (
 const fillBatch = 500
 
 // fill writes accounts and then top-ups and transfers of random ones, as events of accounts alone.
-func fill(ctx context.Context, client *kafka.Client, partitions int32, events int) error {
-	f, err := newFiller(ctx, client, partitions, false)
+func fill(ctx context.Context, client *kafka.Client, partitions int32, accounts, events int) error {
+	f, err := newFiller(ctx, client, partitions, accounts, false)
 	if err != nil {
 		return err
 	}
@@ -43,7 +44,7 @@ func fill(ctx context.Context, client *kafka.Client, partitions int32, events in
 
 // fillTransfers writes accounts, money for them and then transfers between random ones, with their transactions.
 func fillTransfers(ctx context.Context, client *kafka.Client, partitions int32, transfers int) error {
-	f, err := newFiller(ctx, client, partitions, true)
+	f, err := newFiller(ctx, client, partitions, accounts, true)
 	if err != nil {
 		return err
 	}
@@ -74,9 +75,9 @@ type filler struct {
 	transactions bool
 }
 
-func newFiller(ctx context.Context, client *kafka.Client, partitions int32, transactions bool) (*filler, error) {
+func newFiller(ctx context.Context, client *kafka.Client, partitions int32, accounts int, transactions bool) (*filler, error) {
 	f := &filler{
-		client: client, accounts: newAccountSet(partitions), states: map[string]account.State{}, waiting: map[lane][]eventstore.Message{},
+		client: client, accounts: newAccounts(partitions, accounts), states: map[string]account.State{}, waiting: map[lane][]eventstore.Message{},
 		transactions: transactions,
 	}
 	for _, id := range f.accounts.ids {
@@ -129,12 +130,18 @@ func (f *filler) record(ctx context.Context, id, correlation string, data accoun
 	f.states[id] = s.Apply(id, data, now)
 	cause := eventstore.Event{
 		ID: ids.New(), AggregateID: id, Version: s.Version + 1, Timestamp: now, CorrelationID: correlation, CausationID: ids.New(),
-		Metadata: eventstore.Metadata{ActorID: "user_123", ActorType: "api"}, IdempotencyKey: ids.New(), Data: data,
+		Metadata: eventstore.Metadata{ActorID: "user_123", ActorType: "api"}, Data: data,
+	}
+	change, moves := data.(*account.BalanceChanged)
+	if !moves || change.ChangeType == account.Debit || change.TransactionType == account.Topup {
+		cause.IdempotencyKey = ids.New()
+		binary.BigEndian.PutUint64(cause.Fingerprint[:], rand.Uint64())
+		binary.BigEndian.PutUint64(cause.Fingerprint[8:], rand.Uint64())
 	}
 	if err := f.add(eventstore.AccountEvents, &cause); err != nil {
 		return err
 	}
-	if change, ok := data.(*account.BalanceChanged); ok && f.transactions {
+	if moves && f.transactions {
 		derived, _ := transaction.React(id, change, false)
 		for i := range derived {
 			err := f.add(eventstore.TransactionEvents, &eventstore.Event{
@@ -150,11 +157,14 @@ func (f *filler) record(ctx context.Context, id, correlation string, data accoun
 }
 
 func (f *filler) add(topic string, e *eventstore.Event) error {
+	to := lane{topic, eventstore.PartitionOf(e.AggregateID, f.accounts.partitions)}
+	if topic == eventstore.AccountEvents && len(f.waiting[to]) == 0 {
+		e.Progress = &eventstore.Progress{Partitions: f.accounts.partitions}
+	}
 	m, err := eventstore.Encode(e)
 	if err != nil {
 		return err
 	}
-	to := lane{topic, eventstore.PartitionOf(e.AggregateID, f.accounts.partitions)}
 	f.waiting[to] = append(f.waiting[to], m)
 	return nil
 }

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+
+	"daybook/engine/snapshot"
+	"daybook/internal/ids"
+)
+
+// checkpoints is how this node writes checkpoints and is restored from them.
+func (m *Main) checkpoints() snapshot.Config {
+	return snapshot.Config{
+		Log: m.cluster.client, Store: m.store, LogID: m.logID, Partitions: m.partitions, Owned: m.engine.Owned,
+		Clock: m.clock, NewID: ids.New, Logger: m.log,
+	}
+}
+
+// runEngine runs the engine on what local state there is or, without it, on what the last checkpoints bring. The embedded
+// broker has none: it and the local state are in one directory.
+func (m *Main) runEngine(ctx context.Context) error {
+	if m.cluster.broker == nil {
+		if err := snapshot.Restore(ctx, m.checkpoints()); err != nil {
+			return err
+		}
+	}
+	close(m.restored)
+	return m.engine.Run(ctx)
+}
+
+// writeCheckpoints writes checkpoints of the partitions that this node owns.
+func (m *Main) writeCheckpoints(ctx context.Context) error {
+	if m.cluster.broker != nil || !m.awaitRestored(ctx) {
+		return nil
+	}
+	return snapshot.NewWriter(m.checkpoints()).Run(ctx)
+}
+
+// awaitRestored waits until the engine has what it begins with; false when ctx ended first.
+func (m *Main) awaitRestored(ctx context.Context) bool {
+	select {
+	case <-m.restored:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
