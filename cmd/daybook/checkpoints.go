@@ -11,7 +11,7 @@ import (
 func (m *Main) checkpoints() snapshot.Config {
 	return snapshot.Config{
 		Log: m.cluster.client, Store: m.store, LogID: m.logID, Partitions: m.partitions, Owned: m.engine.Owned,
-		Clock: m.clock, NewID: ids.New, Logger: m.log,
+		Clock: m.clock, NewID: ids.New, Logger: m.log, MinEvents: m.cfg.CheckpointEvents,
 	}
 }
 

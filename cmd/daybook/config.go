@@ -35,6 +35,9 @@ type config struct {
 	Patience time.Duration
 	// Origins are other sites whose pages may use the API.
 	Origins []string
+	// CheckpointEvents is the least number of events between two checkpoints of a partition; zero is the default, which
+	// only tests have a reason to change.
+	CheckpointEvents int64
 }
 
 const (

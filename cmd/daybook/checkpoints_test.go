@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/shopspring/decimal"
+
+	"daybook/domain/account"
+	"daybook/engine/ledger"
+	"daybook/internal/testenv"
+)
+
+func TestANodeThatLostItsStateStartsFromTheLastCheckpoint(t *testing.T) {
+	cfg := config{
+		Listen: "127.0.0.1:0", DataDir: t.TempDir(), Brokers: testenv.Kafka(t), DatabaseURL: testenv.Postgres(t),
+		SessionTimeout: minSession, CheckpointEvents: 10,
+	}
+	var said logged
+	log := slog.New(slog.NewTextHandler(&said, nil))
+	// given a node on which every partition has a checkpoint
+	err := withNode(t.Context(), cfg, log, func(m *Main) error {
+		for i := range 60 {
+			id := fmt.Sprintf("account-%d", i)
+			if err := openFunded(t.Context(), m, id); err != nil {
+				return err
+			}
+		}
+		testenv.Eventually(t, func() error {
+			if n := said.count("checkpoint written"); n < int(m.partitions) {
+				return fmt.Errorf("%d checkpoints", n)
+			}
+			return nil
+		})
+		return openFunded(t.Context(), m, "after the checkpoints")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(cfg.DataDir, "state")); err != nil {
+		t.Fatal(err)
+	}
+
+	err = withNode(t.Context(), cfg, log, func(m *Main) error {
+		if n := said.count("partition restored from a checkpoint"); n != int(m.partitions) {
+			t.Errorf("%d partitions restored", n)
+		}
+		for i := range 60 {
+			if a, err := m.engine.Account(fmt.Sprintf("account-%d", i)); err != nil || a.Version != 2 || a.Status != account.Active {
+				t.Errorf("account %d is %+v, %v", i, a, err)
+			}
+		}
+		if a, err := m.engine.Account("after the checkpoints"); err != nil || a.Version != 2 {
+			t.Errorf("the account opened last is %+v, %v", a, err)
+		}
+		return openFunded(t.Context(), m, "after the restart")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// openFunded opens an account and puts money on it.
+func openFunded(ctx context.Context, m *Main, id string) error {
+	_, err := m.engine.Execute(ctx, &ledger.CreateAccount{
+		Meta: ledger.Meta{IdempotencyKey: "open"}, ID: id, OwnerID: "owner", Type: account.User, Currency: "EUR",
+	})
+	if err != nil {
+		return err
+	}
+	_, err = m.engine.Execute(ctx, &ledger.TopUp{
+		Meta: ledger.Meta{IdempotencyKey: "fund"}, AccountID: id, Amount: decimal.New(1000, -2), Currency: "EUR", External: "card",
+	})
+	return err
+}
+
+// logged is what a node logged.
+type logged struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), text)
+}
