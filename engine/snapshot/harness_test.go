@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -233,6 +234,8 @@ func (w *world) folded() string {
 type raw struct {
 	manifest map[string]any
 	chunks   [][]byte
+	// firstChunk is what the manifest says, if it is not to be where the first chunk is.
+	firstChunk int64
 }
 
 // clone copies a checkpoint, to be changed.
@@ -315,7 +318,7 @@ func (w *world) put(r *raw) string {
 		}
 	}
 	if r.manifest != nil {
-		r.manifest["firstChunk"] = first
+		r.manifest["firstChunk"] = cmp.Or(r.firstChunk, first)
 		value, err := json.Marshal(r.manifest)
 		if err != nil {
 			w.t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"strconv"
@@ -23,6 +24,9 @@ func (r *restoring) load(ctx context.Context, reader eventstore.Reader, c candid
 	defer in.Abort()
 	l := loading{restoring: r, c: c, in: in, sum: sha256.New(), told: began, total: c.manifest.bytes()}
 	err = scan(ctx, reader, c.manifest.FirstChunk, c.offset, l.take)
+	if errors.Is(err, eventstore.ErrOffsetGone) {
+		err = l.missing()
+	}
 	if err == nil {
 		err = l.complete()
 	}

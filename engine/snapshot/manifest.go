@@ -30,7 +30,9 @@ var (
 	errNewer = errors.New("another version of Daybook wrote it")
 	// errBeyond means that the log does not reach the checkpoint's offset, or not yet.
 	errBeyond = errors.New("the log does not reach its offset")
-	errSilent = errors.New("the broker does not send what it holds")
+	// errChanged means that checkpoints were deleted and others written while they were read.
+	errChanged = errors.New("newer checkpoints were written meanwhile")
+	errSilent  = errors.New("the broker does not send what it holds")
 )
 
 // manifest says what a checkpoint's chunks are.

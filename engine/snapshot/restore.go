@@ -78,8 +78,14 @@ func (r *restoring) once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for {
+	for end, wrong := s.to, false; ; wrong = true {
 		candidates, err := s.next(ctx)
+		if err == nil && candidates == nil && wrong {
+			// What was wrong may be that its time was over.
+			if now, endErr := r.Log.EndOffset(topic, r.partition); endErr != nil || now > end {
+				err = cmp.Or(endErr, errChanged)
+			}
+		}
 		if err != nil || candidates == nil {
 			return err
 		}

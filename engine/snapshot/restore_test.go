@@ -3,6 +3,7 @@ package snapshot
 import (
 	"bytes"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -61,24 +62,26 @@ func TestAWrongCheckpointLeadsToTheOneBefore(t *testing.T) {
 			r.chunks[1] = bytes.Clone(r.chunks[1])
 			r.chunks[1][1000] ^= 1
 		}, "a chunk is damaged"},
-		"chunks of one length exchanged": {func(r *raw) { r.chunks[0], r.chunks[1] = r.chunks[1], r.chunks[0] }, "a chunk is damaged"},
-		"first chunk missing":            {func(r *raw) { r.chunks[0] = nil }, "chunk 0 of"},
-		"middle chunk missing":           {func(r *raw) { r.chunks[1] = nil }, "chunk 1 of"},
-		"last chunk missing":             {func(r *raw) { r.chunks[len(r.chunks)-1] = nil }, "is missing"},
-		"short chunk":                    {func(r *raw) { r.chunks[1] = r.chunks[1][:100] }, "is missing"},
-		"long chunk":                     {func(r *raw) { r.chunks[1] = bytes.Repeat(r.chunks[1], 9) }, "is larger than"},
-		"manifest missing":               {func(r *raw) { r.manifest = nil }, ""},
-		"empty manifest":                 {func(r *raw) { clear(r.manifest) }, "an older version of Daybook"},
-		"another log":                    {set("logId", "cluster/other"), "it is of another log, cluster/other"},
-		"another partition":              {set("partition", 1), "it is of partition 1"},
-		"another number of partitions":   {inPosition("partitions", func(n float64) float64 { return n + 1 }), "with 2 partitions"},
-		"newer format":                   {set("format", formatVersion+1), "another version of Daybook"},
-		"newer values":                   {set("values", 99), "another version of Daybook"},
-		"newer tables":                   {set("tables", 99), "another version of Daybook"},
-		"older values":                   {set("values", 1), "an older version of Daybook"},
-		"offset that the log lacks":      {inPosition("next", func(n float64) float64 { return n + 1e6 }), "the log does not reach"},
-		"one offset less than its state": {inPosition("next", func(n float64) float64 { return n - 1 }), "contradicts itself"},
-		"another offset than its state":  {inPosition("next", func(n float64) float64 { return n + 1 }), "its manifest says"},
+		"chunks of one length exchanged":      {func(r *raw) { r.chunks[0], r.chunks[1] = r.chunks[1], r.chunks[0] }, "a chunk is damaged"},
+		"first chunk missing":                 {func(r *raw) { r.chunks[0] = nil }, "chunk 0 of"},
+		"middle chunk missing":                {func(r *raw) { r.chunks[1] = nil }, "chunk 1 of"},
+		"last chunk missing":                  {func(r *raw) { r.chunks[len(r.chunks)-1] = nil }, "is missing"},
+		"chunks before the topic's beginning": {func(r *raw) { r.firstChunk = -5 }, "chunk 0 of"},
+		"chunks after their manifest":         {func(r *raw) { r.firstChunk = 1 << 40 }, "chunk 0 of"},
+		"short chunk":                         {func(r *raw) { r.chunks[1] = r.chunks[1][:100] }, "is missing"},
+		"long chunk":                          {func(r *raw) { r.chunks[1] = bytes.Repeat(r.chunks[1], 9) }, "is larger than"},
+		"manifest missing":                    {func(r *raw) { r.manifest = nil }, ""},
+		"empty manifest":                      {func(r *raw) { clear(r.manifest) }, "an older version of Daybook"},
+		"another log":                         {set("logId", "cluster/other"), "it is of another log, cluster/other"},
+		"another partition":                   {set("partition", 1), "it is of partition 1"},
+		"another number of partitions":        {inPosition("partitions", func(n float64) float64 { return n + 1 }), "with 2 partitions"},
+		"newer format":                        {set("format", formatVersion+1), "another version of Daybook"},
+		"newer values":                        {set("values", 99), "another version of Daybook"},
+		"newer tables":                        {set("tables", 99), "another version of Daybook"},
+		"older values":                        {set("values", 1), "an older version of Daybook"},
+		"offset that the log lacks":           {inPosition("next", func(n float64) float64 { return n + 1e6 }), "the log does not reach"},
+		"one offset less than its state":      {inPosition("next", func(n float64) float64 { return n - 1 }), "contradicts itself"},
+		"another offset than its state":       {inPosition("next", func(n float64) float64 { return n + 1 }), "its manifest says"},
 		"another event in its place": {func(r *raw) {
 			r.manifest["lastEvent"].(map[string]any)["sha256"] = "00"
 		}, "the log has another event"},
@@ -152,6 +155,45 @@ func TestACheckpointOfEventsThatTheLogLostIsNotUsed(t *testing.T) {
 	if err := w.tryFollow(s); !errors.As(err, &fatal) {
 		t.Errorf("a log without its beginning is followed: %v", err)
 	}
+}
+
+func TestACheckpointThatIsDeletedWhileItIsReadLeadsToTheNewerOne(t *testing.T) {
+	w, older, newer := twoCheckpoints(t)
+	id, sound := w.at(newer)
+	first, other := w.at(older)
+	w.remove(first, other)
+	broken := sound.clone(t)
+	broken.chunks[1] = nil
+	w.remove(id, sound)
+	w.put(broken)
+	s := w.newStore()
+	cfg := w.config(s)
+	cfg.Log = &interrupted{Log: w.client, by: func() { w.put(sound) }}
+
+	if err := Restore(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	if at := w.positionOf(s).Next; at != newer {
+		t.Errorf("restored at %d, want %d", at, newer)
+	}
+	if err := w.compare(w.follow(s)); err != nil {
+		t.Error(err)
+	}
+}
+
+// interrupted has something happen after the topic's end was first asked for.
+type interrupted struct {
+	Log
+	by   func()
+	once sync.Once
+}
+
+func (l *interrupted) EndOffset(name string, partition int32) (int64, error) {
+	end, err := l.Log.EndOffset(name, partition)
+	if name == topic {
+		l.once.Do(l.by)
+	}
+	return end, err
 }
 
 func TestLocalStateThatIsNewerWins(t *testing.T) {
