@@ -21,7 +21,9 @@ func (b *backendBench) snapshot(ctx context.Context) error {
 		}
 		b.say("folded in %s, checkpoints of %d entries written in %s (%d MB), restored in %s", r.Replay.Round(time.Millisecond),
 			r.Entries, r.Write.Round(time.Millisecond), r.Bytes>>20, r.Restore.Round(time.Millisecond))
-		perSecond := func(took time.Duration) bench.Result { return bench.Result{PerSecond: float64(events) / took.Seconds()} }
+		perSecond := func(took time.Duration) bench.Result {
+			return bench.Result{PerSecond: float64(events) / took.Seconds()}
+		}
 		replayed := perSecond(r.Replay)
 		b.table.Add("(j) events' state restored", perSecond(r.Restore), "the log folded", &replayed)
 		return nil

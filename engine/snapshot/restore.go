@@ -16,7 +16,7 @@ const (
 	// firstWindow is how many offsets are looked at first for a manifest; behind it lie only deletions of an older one.
 	firstWindow = 16
 	// entriesPerOffset is about how many entries are taken in while one event is folded.
-	entriesPerOffset = 16
+	entriesPerOffset = 32
 	// tries bounds how often a restore is begun while the cluster does not answer, firstPause the pause before the second.
 	tries      = 5
 	firstPause = time.Second
