@@ -11,7 +11,7 @@ import (
 func (m *Main) checkpoints() snapshot.Config {
 	return snapshot.Config{
 		Log: m.cluster.client, Store: m.store, LogID: m.logID, Partitions: m.partitions, Owned: m.engine.Owned,
-		Clock: m.clock, NewID: ids.New, Logger: m.log, MinEvents: m.cfg.CheckpointEvents,
+		Clock: m.clock, NewID: ids.New, Logger: m.log, Metrics: m.checkpointed, MinEvents: m.cfg.CheckpointEvents,
 	}
 }
 
@@ -33,6 +33,16 @@ func (m *Main) writeCheckpoints(ctx context.Context) error {
 		return nil
 	}
 	return snapshot.NewWriter(m.checkpoints()).Run(ctx)
+}
+
+// isRestored tells whether the engine has what it begins with.
+func (m *Main) isRestored() bool {
+	select {
+	case <-m.restored:
+		return true
+	default:
+		return false
+	}
 }
 
 // awaitRestored waits until the engine has what it begins with; false when ctx ended first.

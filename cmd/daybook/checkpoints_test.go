@@ -39,6 +39,9 @@ func TestANodeThatLostItsStateStartsFromTheLastCheckpoint(t *testing.T) {
 			}
 			return nil
 		})
+		if n := count(scrape(t, m), "daybook_checkpoints_written_total"); n < float64(m.partitions) {
+			t.Errorf("%v checkpoints are counted as written", n)
+		}
 		return openFunded(t.Context(), m, "after the checkpoints")
 	})
 	if err != nil {
@@ -51,6 +54,9 @@ func TestANodeThatLostItsStateStartsFromTheLastCheckpoint(t *testing.T) {
 	err = withNode(t.Context(), cfg, log, func(m *Main) error {
 		if n := said.count("partition restored from a checkpoint"); n != int(m.partitions) {
 			t.Errorf("%d partitions restored", n)
+		}
+		if n := count(scrape(t, m), "daybook_checkpoints_restored_total"); n != float64(m.partitions) {
+			t.Errorf("%v partitions are counted as restored", n)
 		}
 		for i := range 60 {
 			if a, err := m.engine.Account(fmt.Sprintf("account-%d", i)); err != nil || a.Version != 2 || a.Status != account.Active {

@@ -50,6 +50,9 @@ func (h *health) Check(ctx context.Context) server.Health {
 
 // log tells whether the log answers.
 func (h *health) log(partitions []engine.PartitionStatus) server.Component {
+	if !h.node.isRestored() {
+		return server.Component{State: server.OK} // Nothing has been asked of it yet.
+	}
 	now := h.node.clock()
 	var silent []int32
 	for _, p := range partitions {
@@ -94,6 +97,9 @@ func (h *health) partitions(partitions []engine.PartitionStatus) server.Componen
 	joined := h.node.joined.Load()
 	h.settled = h.settled || (joined && len(taking) == 0)
 	switch {
+	case !h.node.isRestored():
+		c.State, c.Code = server.Unready, "RESTORING"
+		c.Message = "local state is being restored from checkpoints; wait, and read in the log how far it is"
 	case !joined:
 		c.State, c.Code = server.Unready, "STARTING"
 		c.Message = "the group has not handed out the partitions yet; wait, and if it lasts look whether the brokers run"

@@ -15,6 +15,7 @@ import (
 
 	"daybook/console"
 	"daybook/engine"
+	"daybook/engine/snapshot"
 	"daybook/engine/store"
 	"daybook/eventstore"
 	"daybook/eventstore/kafka"
@@ -54,6 +55,8 @@ type Main struct {
 	listener  net.Listener
 	registry  *prometheus.Registry
 	tracing   tracing
+	// checkpointed counts what is done with checkpoints.
+	checkpointed *snapshot.Metrics
 	// joined tells that partitions were handed out, be it none to this node.
 	joined atomic.Bool
 	// restored is closed once there is local state to begin with.
@@ -165,6 +168,7 @@ func (m *Main) assemble(partitions int32) {
 	}
 	watchState(m.registry, m.store)
 	m.engine = engine.New(cfg, client, m.store)
+	m.checkpointed = snapshot.NewMetrics(m.registry, partitions)
 	m.feed = live.New(live.Config{
 		Log: client, Partitions: partitions, Accounts: m.engine, History: m.model, Logger: m.log, Clock: m.clock,
 		Registerer: m.registry, Tracer: m.tracing.tracer,
@@ -185,9 +189,7 @@ func (m *Main) assemble(partitions int32) {
 
 // ready returns nil when the node owns what it should and all its parts go on.
 func (m *Main) ready() error {
-	select {
-	case <-m.restored:
-	default:
+	if !m.isRestored() {
 		return errors.New("local state is being restored from checkpoints")
 	}
 	if !m.joined.Load() {

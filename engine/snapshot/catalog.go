@@ -131,7 +131,7 @@ func (c *catalog) judge(ctx context.Context, k *checkpoint) error {
 	if k.judged {
 		return k.verdict
 	}
-	err := error(unusable("its manifest is damaged"))
+	err := error(unusable(reasonDamaged, "its manifest is damaged"))
 	if k.manifest != nil {
 		if err = c.check(c.partition, k.manifest); err == nil {
 			err = c.checkLog(ctx, c.partition, k.manifest)

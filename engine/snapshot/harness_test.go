@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/shopspring/decimal"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -42,6 +43,7 @@ type world struct {
 	random  *rand.Rand
 	version int64
 	said    lines
+	metrics *Metrics
 	// foldedDump is what folded returned when the log had so many events.
 	foldedDump string
 	foldedAt   int64
@@ -49,7 +51,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, brokers: testenv.Kafka(t), random: rand.New(rand.NewPCG(1, 2))}
+	w := &world{t: t, brokers: testenv.Kafka(t), random: rand.New(rand.NewPCG(1, 2)), metrics: NewMetrics(nil, 1)}
 	client, err := kafka.Open(kafka.Config{Brokers: w.brokers, ClientID: "test", Logger: testenv.Logger()})
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +172,7 @@ func (w *world) positionOf(s *store.Store) store.Position {
 func (w *world) config(s *store.Store) Config {
 	return Config{
 		Log: w.client, Store: s, LogID: w.logID, Partitions: 1, Clock: time.Now, NewID: ids.New,
-		Logger: slog.New(slog.NewTextHandler(&w.said, nil)), BytesPerSecond: -1, Behind: 1, EntriesPerEvent: 1 << 40, MinEvents: 1,
+		Logger: slog.New(slog.NewTextHandler(&w.said, nil)), Metrics: w.metrics, BytesPerSecond: -1, Behind: 1, EntriesPerEvent: 1 << 40, MinEvents: 1,
 	}
 }
 
@@ -181,6 +183,16 @@ func (w *world) checkpoint(s *store.Store) int64 {
 		w.t.Fatal(err)
 	}
 	return w.positionOf(s).Next
+}
+
+// refused is how many checkpoints are counted as refused for a reason.
+func (w *world) refused(reason string) float64 {
+	w.t.Helper()
+	var m dto.Metric
+	if err := w.metrics.refused.WithLabelValues(reason).Write(&m); err != nil {
+		w.t.Fatal(err)
+	}
+	return m.GetCounter().GetValue()
 }
 
 // restored returns a new store with what a restore brings, and the offset that it is at.

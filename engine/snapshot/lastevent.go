@@ -62,10 +62,10 @@ func (c *Config) checkLog(ctx context.Context, partition int32, m *manifest) err
 		return nil
 	})
 	if errors.Is(err, eventstore.ErrOffsetGone) {
-		return unusable("the log no longer holds its offset: %s", err)
+		return unusable(reasonDiffers, "the log no longer holds its offset: %s", err)
 	}
 	if err == nil && found != m.LastEvent {
-		return unusable("the log has another event at offset %d: it lost its end since, or was replaced", m.LastEvent.Offset)
+		return unusable(reasonDiffers, "the log has another event at offset %d: it lost its end since, or was replaced", m.LastEvent.Offset)
 	}
 	return err
 }

@@ -41,10 +41,13 @@ func (r *restoring) load(ctx context.Context, reader eventstore.Reader, c candid
 		if err := r.Store.Reset(r.partition); err != nil {
 			return err
 		}
-		return unusable("its state is at offset %d and its manifest says %d", position.Next, c.manifest.Position.Next)
+		return unusable(reasonDamaged, "its state is at offset %d and its manifest says %d", position.Next, c.manifest.Position.Next)
 	}
+	took := r.Clock().Sub(began)
+	r.Metrics.restored[r.partition].Inc()
+	r.Metrics.restore.Observe(took.Seconds())
 	r.Logger.Info("partition restored from a checkpoint", "partition", r.partition, "checkpoint", c.id, "offset", position.Next,
-		"entries", c.manifest.Entries, "bytes", l.total, "took", r.Clock().Sub(began))
+		"entries", c.manifest.Entries, "bytes", l.total, "took", took)
 	return nil
 }
 
@@ -75,7 +78,7 @@ func (l *loading) take(m *eventstore.Message) error {
 		return l.missing()
 	}
 	if l.bytes+int64(len(m.Value)) > l.total {
-		return unusable("chunk %d is larger than its manifest says", n)
+		return unusable(reasonDamaged, "chunk %d is larger than its manifest says", n)
 	}
 	l.chunks++
 	l.sum.Write(m.Value) //nolint:errcheck // A hash never fails.
@@ -108,7 +111,7 @@ func (l *loading) write(value []byte) error {
 }
 
 func (l *loading) missing() error {
-	return unusable("chunk %d of %d is missing", l.chunks, l.c.manifest.Chunks)
+	return unusable(reasonDamaged, "chunk %d of %d is missing", l.chunks, l.c.manifest.Chunks)
 }
 
 // complete tells whether all chunks were taken as they were written.
@@ -117,7 +120,7 @@ func (l *loading) complete() error {
 		return l.missing()
 	}
 	if hex.EncodeToString(l.sum.Sum(nil)) != l.c.manifest.SHA256 && !l.unchecked {
-		return unusable("its checksum does not match: a chunk is damaged")
+		return unusable(reasonDamaged, "its checksum does not match: a chunk is damaged")
 	}
 	return nil
 }

@@ -18,12 +18,31 @@ const formatVersion = 1
 const manifestRecord = "manifest"
 
 // unusableError says why a checkpoint can never be used.
-type unusableError struct{ reason string }
+type unusableError struct{ reason, text string }
 
 // Error implements error.
-func (e *unusableError) Error() string { return e.reason }
+func (e *unusableError) Error() string { return e.text }
 
-func unusable(format string, args ...any) error { return &unusableError{fmt.Sprintf(format, args...)} }
+func unusable(reason, format string, args ...any) error {
+	return &unusableError{reason, fmt.Sprintf(format, args...)}
+}
+
+// reasonOf tells why a checkpoint cannot be used; nothing when the error is one of the cluster or the store.
+func reasonOf(err error) string {
+	var never *unusableError
+	switch {
+	case errors.As(err, &never):
+		return never.reason
+	case errors.Is(err, errNewer):
+		return reasonVersion
+	case errors.Is(err, errBeyond):
+		return reasonShort
+	}
+	return ""
+}
+
+// isWrong tells an error of a checkpoint from one of the cluster.
+func isWrong(err error) bool { return reasonOf(err) != "" }
 
 var (
 	// errNewer means that a newer version of the program wrote the checkpoint, which others may be able to use.
@@ -89,7 +108,7 @@ func (m *manifest) bytes() (total int64) {
 func parseManifest(value []byte) (*manifest, error) {
 	m := &manifest{}
 	if err := json.Unmarshal(value, m); err != nil {
-		return nil, unusable("its manifest is damaged")
+		return nil, unusable(reasonDamaged, "its manifest is damaged")
 	}
 	return m, nil
 }
@@ -101,23 +120,23 @@ func (c *Config) check(partition int32, m *manifest) error {
 	case m.Format > formatVersion || m.Values > mine.Values || m.Tables > mine.Tables:
 		return errNewer
 	case m.Format != formatVersion || !c.Store.Reads(store.Encoding{Values: m.Values, Tables: m.Tables}):
-		return unusable("an older version of Daybook wrote it")
+		return unusable(reasonVersion, "an older version of Daybook wrote it")
 	case m.LogID != c.LogID:
-		return unusable("it is of another log, %s", m.LogID)
+		return unusable(reasonOther, "it is of another log, %s", m.LogID)
 	case m.Partition != partition:
-		return unusable("it is of partition %d", m.Partition)
+		return unusable(reasonOther, "it is of partition %d", m.Partition)
 	case m.Position.Partitions != c.Partitions:
-		return unusable("it was written with %d partitions", m.Position.Partitions)
+		return unusable(reasonOther, "it was written with %d partitions", m.Position.Partitions)
 	}
 	total := int64(0)
 	for _, size := range m.TableBytes {
 		if size <= 0 || size > int64(m.Chunks)*chunkBytes {
-			return unusable("its manifest contradicts itself")
+			return unusable(reasonDamaged, "its manifest contradicts itself")
 		}
 		total += size
 	}
 	if m.Chunks <= 0 || (total+chunkBytes-1)/chunkBytes != int64(m.Chunks) || m.Position.Next <= m.LastEvent.Offset {
-		return unusable("its manifest contradicts itself")
+		return unusable(reasonDamaged, "its manifest contradicts itself")
 	}
 	return nil
 }

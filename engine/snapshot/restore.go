@@ -94,16 +94,11 @@ func (r *restoring) once(ctx context.Context) error {
 			if !isWrong(err) {
 				return err
 			}
+			r.Metrics.refused.WithLabelValues(reasonOf(err)).Inc()
 			r.Logger.Warn("a checkpoint cannot be used; trying the one before, or folding from the log",
 				"partition", r.partition, "checkpoint", c.id, "reason", err)
 		}
 	}
-}
-
-// isWrong tells an error of a checkpoint from one of the cluster.
-func isWrong(err error) bool {
-	var u *unusableError
-	return errors.As(err, &u) || errors.Is(err, errNewer) || errors.Is(err, errBeyond)
 }
 
 // try takes a checkpoint in, unless local state is as good.

@@ -131,6 +131,9 @@ func TestWithoutAnyRightCheckpointTheLogIsFolded(t *testing.T) {
 	if at != 0 || !w.said.contains("manifest is damaged") {
 		t.Errorf("restored at %d, want 0", at)
 	}
+	if damaged, others := w.refused(reasonDamaged), w.refused(reasonDiffers); damaged != 3 || others != 0 {
+		t.Errorf("%v checkpoints are counted as damaged and %v as of another log, want 3 and none", damaged, others)
+	}
 	if err := w.compare(w.follow(s)); err != nil {
 		t.Error(err)
 	}

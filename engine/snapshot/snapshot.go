@@ -38,6 +38,8 @@ type Config struct {
 	Clock  func() time.Time
 	NewID  func() string
 	Logger *slog.Logger
+	// Metrics counts what is done. Default: it is told to nobody.
+	Metrics *Metrics
 	// MinEvents is the least number of offsets between two checkpoints of a partition. Default 100,000.
 	MinEvents int64
 	// EntriesPerEvent spaces the checkpoints of a large state: as many offsets lie between two as the state has entries,
@@ -52,6 +54,9 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
+	if c.Metrics == nil {
+		c.Metrics = NewMetrics(nil, c.Partitions)
+	}
 	if c.MinEvents == 0 {
 		c.MinEvents = 100_000
 	}

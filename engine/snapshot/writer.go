@@ -60,6 +60,7 @@ func (w *Writer) Run(ctx context.Context) error {
 			if err := w.look(ctx, p); err != nil && ctx.Err() == nil {
 				w.forget(p)
 				w.rested[p] = w.cfg.Clock().Add(retryAfter)
+				w.cfg.Metrics.failed[p].Inc()
 				w.cfg.Logger.Warn("a checkpoint could not be written; trying again later", "partition", p, "error", err)
 			}
 		}
@@ -165,8 +166,11 @@ func (c *catalog) write(ctx context.Context) (*manifest, error) {
 		// It may be in the log, where it is of use; the next one tells.
 		return nil, err
 	}
+	took := c.Clock().Sub(began)
+	c.Metrics.written[c.partition].Inc()
+	c.Metrics.write.Observe(took.Seconds())
 	c.Logger.Info("checkpoint written", "partition", c.partition, "checkpoint", d.id, "offset", m.Position.Next,
-		"entries", m.Entries, "bytes", m.bytes(), "took", c.Clock().Sub(began))
+		"entries", m.Entries, "bytes", m.bytes(), "took", took)
 	return m, c.clear(ctx, appender, d.id)
 }
 
