@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"sync"
@@ -24,6 +25,7 @@ const (
 	diskFull         = "disk full"
 	clockSet         = "clock set"
 	nodesRestarted   = "rolling restart"
+	diskLost         = "node that lost its disk"
 	killEvery        = 1500 * time.Millisecond
 	faultEvery       = 2500 * time.Millisecond
 	faultsAtOnce     = 3
@@ -98,7 +100,7 @@ func (x *tormentor) counts() map[string]int {
 // kills are the processes killed.
 func (x *tormentor) kills() int {
 	counts := x.counts()
-	return counts[nodeKilled] + counts[brokerKilled]
+	return counts[nodeKilled] + counts[brokerKilled] + counts[diskLost]
 }
 
 // run lets faults happen until ctx ends, and then heals what it did.
@@ -203,7 +205,7 @@ func (x *tormentor) deck() []card {
 	if x.g.cluster == nil {
 		deck = append(deck, card{diskFull, x.fillDisk})
 	} else {
-		deck = append(deck, card{brokerKilled, x.killBroker}, card{databaseRestart, x.restartDatabase})
+		deck = append(deck, card{brokerKilled, x.killBroker}, card{databaseRestart, x.restartDatabase}, card{diskLost, x.loseDisk})
 	}
 	return slices.DeleteFunc(deck, func(c card) bool { return !drawn(c.kind) })
 }
@@ -228,6 +230,32 @@ func (x *tormentor) stop(random *rand.Rand) func(context.Context) {
 		m.signal(syscall.SIGSTOP)
 		pause(ctx, d)
 		m.signal(syscall.SIGCONT)
+		x.over(f)
+	}
+}
+
+// loseDisk kills a node and starts it again without its state, which it restores from checkpoints, half of the time also
+// without its name, so that it is another member of the group.
+func (x *tormentor) loseDisk(random *rand.Rand) func(context.Context) {
+	m := x.g.nodes[random.IntN(len(x.g.nodes))]
+	what, lost := "the state", filepath.Join(m.dir, "state")
+	if random.IntN(2) == 0 {
+		what, lost = "everything", m.dir
+	}
+	return func(context.Context) {
+		if !m.mu.TryLock() {
+			return // It is stopped, or being restarted.
+		}
+		defer m.mu.Unlock()
+		if m.cmd == nil {
+			return
+		}
+		f := x.begin(diskLost, "%s, %s", m.name, what)
+		m.kill()
+		if err := os.RemoveAll(lost); err != nil {
+			x.complain("%v", err)
+		}
+		m.launch()
 		x.over(f)
 	}
 }

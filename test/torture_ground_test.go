@@ -48,6 +48,9 @@ func (l *link) sort() string {
 
 const tortureNodes = 3
 
+// tortureCheckpoints makes checkpoints so many that each partition has some in a short run.
+const tortureCheckpoints = "DAYBOOK_PLANTED_CHECKPOINTS=20"
+
 // newGround starts everything: one embedded node, or three on three brokers and PostgreSQL.
 func newGround(t testing.TB, name, program string, environment ...string) *ground {
 	zerolog.SetGlobalLevel(zerolog.Disabled) // Some toxics write to standard output.
@@ -176,7 +179,7 @@ func (g *ground) addNode(name, program string, environment []string) {
 	}
 	m := &machine{node: n, name: name, clock: n.dir + ".clock", full: n.dir + ".full"}
 	n.url = "http://" + n.listen + "/"
-	n.more = append([]string{"DAYBOOK_PLANTED_CLOCK=" + m.clock, "DAYBOOK_PLANTED_FULL=" + m.full}, environment...)
+	n.more = append([]string{"DAYBOOK_PLANTED_CLOCK=" + m.clock, "DAYBOOK_PLANTED_FULL=" + m.full, tortureCheckpoints}, environment...)
 	m.front = g.link("clients – "+name, "127.0.0.1:0", n.listen)
 	m.public = "http://" + m.front.proxy.Listen + "/"
 	g.nodes = append(g.nodes, m)

@@ -272,6 +272,9 @@ func (c *trial) mustStop() {
 				c.Errorf("%s logged: %s", m.name, m.log.String()[at:min(at+4000, m.log.len())])
 			}
 		}
+		if n := strings.Count(m.log.String(), "partition restored from a checkpoint"); n > 0 {
+			c.Logf("%s restored a partition from a checkpoint %d times", m.name, n)
+		}
 		for _, words := range m.exits {
 			c.Logf("%s ended by itself: %s", m.name, words)
 		}

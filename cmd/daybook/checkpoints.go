@@ -2,17 +2,27 @@ package main
 
 import (
 	"context"
+	"math"
+	"time"
 
 	"daybook/engine/snapshot"
 	"daybook/internal/ids"
+	"daybook/internal/planted"
 )
+
+// plantedInterval is how often a node whose checkpoints are to be many looks whether one is due.
+const plantedInterval = 250 * time.Millisecond
 
 // checkpoints is how this node writes checkpoints and is restored from them.
 func (m *Main) checkpoints() snapshot.Config {
-	return snapshot.Config{
+	c := snapshot.Config{
 		Log: m.cluster.client, Store: m.store, LogID: m.logID, Partitions: m.partitions, Owned: m.engine.Owned,
 		Clock: m.clock, NewID: ids.New, Logger: m.log, Metrics: m.checkpointed, MinEvents: m.cfg.CheckpointEvents,
 	}
+	if events := planted.CheckpointEvents(); events > 0 {
+		c.MinEvents, c.Behind, c.EntriesPerEvent, c.Interval = events, events, math.MaxInt64, plantedInterval
+	}
+	return c
 }
 
 // runEngine runs the engine on what local state there is or, without it, on what the last checkpoints bring. The embedded

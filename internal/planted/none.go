@@ -13,5 +13,8 @@ func Bug(string) bool { return false }
 // Now is the time.
 func Now() time.Time { return time.Now() }
 
+// CheckpointEvents is after how few events a partition's next checkpoint is due; zero is the program's own number.
+func CheckpointEvents() int64 { return 0 }
+
 // Full tells whether the disk is to count as full: never.
 func Full() bool { return false }

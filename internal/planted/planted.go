@@ -7,6 +7,7 @@ package planted
 
 import (
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,8 @@ const (
 	ClockVariable = "DAYBOOK_PLANTED_CLOCK"
 	// FullVariable holds the name of a file: as long as it is there, the disk counts as full.
 	FullVariable = "DAYBOOK_PLANTED_FULL"
+	// CheckpointsVariable holds a number: after how few events a partition's next checkpoint is due.
+	CheckpointsVariable = "DAYBOOK_PLANTED_CHECKPOINTS"
 )
 
 // lookAgain is how long what was read of the clock's file is believed.
@@ -29,6 +32,9 @@ var (
 	bug   = os.Getenv(BugVariable)
 	clock = os.Getenv(ClockVariable)
 	full  = os.Getenv(FullVariable)
+
+	// Zero when it is not set, or no number.
+	checkpoints, _ = strconv.ParseInt(os.Getenv(CheckpointsVariable), 10, 64)
 
 	ahead, looked atomic.Int64
 )
@@ -55,6 +61,9 @@ func Now() time.Time {
 	}
 	return now
 }
+
+// CheckpointEvents is after how few events a partition's next checkpoint is due; zero is the program's own number.
+func CheckpointEvents() int64 { return checkpoints }
 
 // Full tells whether the disk is to count as full.
 func Full() bool {
