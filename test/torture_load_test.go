@@ -249,11 +249,24 @@ func (l *torment) hear(c *order, m *machine, at time.Time) {
 		l.fault(fmt.Errorf("%s on %s was answered %w", c.key, c.account, c.err))
 		c.settled = true
 	}
-	if heard.Heard == heardAck {
+	if heard.Heard == heardAck && !c.answersItself() {
+		l.fault(fmt.Errorf("%s on %s was acknowledged with what answers another command: %+v", c.key, c.account, c.answer))
+	} else if heard.Heard == heardAck {
 		l.done.Add(1)
 		l.remember(c.operation)
 	}
 	l.note(c, &heard, now.Sub(l.begun), slices.Index(l.g.nodes, m))
+}
+
+// answersItself tells whether an acknowledgement has what later commands are about.
+func (o *operation) answersItself() bool {
+	switch o.document {
+	case payMutation:
+		return o.answer.Transaction != nil
+	case holdMutation:
+		return o.answer.Hold != nil
+	}
+	return true
 }
 
 // errNoAccount is an answer that has neither errors nor an account.
