@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"sync"
 
 	"daybook/eventstore"
@@ -62,9 +63,11 @@ func (f *forwarder) deliver(m *eventstore.Message) {
 		return
 	}
 	f.mu.Lock()
-	if planted.Bug("reply misdelivered") {
-		for id := range f.waiting {
-			told.ID = id
+	if planted.Bug("reply misdelivered") && strings.HasSuffix(told.ID, "0") { // Seldom, so that most of the load goes on.
+		for id, other := range f.waiting {
+			if len(other.Requests) == len(told.Answers) {
+				told.ID = id
+			}
 		}
 	}
 	p := f.waiting[told.ID]

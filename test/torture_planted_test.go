@@ -24,8 +24,7 @@ var plantedBugs = []struct {
 	{"offset apart from rows", []string{"kafka", "embedded"}, `verify: |reads .* where the log has`, ""},
 	{"version not awaited", []string{"kafka", "embedded"}, `Illegal|reads .* where the log has`, ""},
 	{"resumed from now", []string{"kafka", "embedded"}, `the subscription to .* begins at`, ""},
-	{"reply misdelivered", []string{"kafka"}, `was acknowledged|was answered`, "node killed"},
-	{"line ignored", []string{"kafka"}, `was acknowledged|was answered|has the idempotency key of`, "node killed|stopped|rolling"},
+	{"reply misdelivered", []string{"kafka"}, `was acknowledged`, "rolling restart"},
 	{"snapshot one event short", []string{"kafka"}, `follows on version|begins at .*, the balance was|was acknowledged|has the idempotency key of`, "lost its disk"},
 	{"disk ignored", []string{"embedded"}, `the disk was full`, ""},
 }
