@@ -39,10 +39,11 @@ func (l *ledger) netLines(at time.Time) map[string]decimal.Decimal {
 
 func (l *ledger) mustBalance(m *ReadModel, at time.Time) TrialBalance {
 	l.t.Helper()
-	got, err := m.TrialBalance(context.Background(), at)
-	if err != nil {
-		l.t.Fatal(err)
-	}
+	var got TrialBalance
+	testenv.Eventually(l.t, func() (err error) { // A busy machine can take longer than a query may.
+		got, err = m.TrialBalance(context.Background(), at)
+		return err
+	})
 	want := l.netLines(at)
 	var names []string
 	for _, line := range got.Lines {
