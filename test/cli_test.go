@@ -36,7 +36,7 @@ func TestTheEnvironmentConfiguresANode(t *testing.T) {
 			}
 		}
 		if stopping, stopped, _ := strings.Cut(n.log.String(), `"msg":"stopped"`); !strings.Contains(stopping, `"msg":"stopping"`) || !strings.Contains(stopped, `"took":`) {
-			t.Fatalf("the log does not tell of the stop:\n%s", n.log.tail(3000))
+			t.Fatalf("the log does not tell of the stop:\n%s", n.log.Tail(3000))
 		}
 		// The flags say the same, so the commands find what the node left.
 		if out, err := n.command("verify", "--partitions", "5"); err != nil || !strings.Contains(out, "1 accounts, 1 events") {

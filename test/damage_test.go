@@ -165,11 +165,11 @@ func (s *specimen) tryDamaged(t *testing.T, dir, damage string) string {
 		case errors.Is(err, errEnded) && saysWhatToDo(log):
 			return "refused"
 		default:
-			t.Errorf("%s: %v\n%s", damage, err, n.log.tail(1500))
+			t.Errorf("%s: %v\n%s", damage, err, n.log.Tail(1500))
 			return "wrong"
 		}
 	}
-	t.Errorf("%s: starting again did not help:\n%s", damage, n.log.tail(1500))
+	t.Errorf("%s: starting again did not help:\n%s", damage, n.log.Tail(1500))
 	return "wrong"
 }
 

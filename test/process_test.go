@@ -1,7 +1,6 @@
 package test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,10 +10,11 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"daybook/internal/testenv"
 )
 
 const (
@@ -47,8 +47,8 @@ type node struct {
 	cmd    *exec.Cmd
 	exited chan error
 	// out is what the present process printed, log what all of them logged; the present one's begins at logged.
-	out    *syncBuffer
-	log    *syncBuffer
+	out    *testenv.Buffer
+	log    *testenv.Buffer
 	logged int
 	url    string
 	broker string
@@ -56,11 +56,11 @@ type node struct {
 
 // newNode describes a node on a data directory of its own; start starts it.
 func newNode(t testing.TB, b backend, settings ...string) *node {
-	n := &node{t: t, backend: b, dir: t.TempDir(), settings: settings, program: binary, listen: "127.0.0.1:0", log: &syncBuffer{}}
+	n := &node{t: t, backend: b, dir: t.TempDir(), settings: settings, program: binary, listen: "127.0.0.1:0", log: &testenv.Buffer{}}
 	t.Cleanup(func() {
 		n.kill()
 		if t.Failed() {
-			t.Logf("the end of the node's log:\n%s", n.log.tail(6000))
+			t.Logf("the end of the node's log:\n%s", n.log.Tail(6000))
 		}
 	})
 	return n
@@ -123,7 +123,7 @@ func (n *node) launch() {
 	}
 	cmd := exec.Command(n.program, args...)
 	cmd.Env = append(append(os.Environ(), n.environment...), n.more...)
-	n.out, n.logged = &syncBuffer{}, n.log.len()
+	n.out, n.logged = &testenv.Buffer{}, n.log.Len()
 	cmd.Stdout, cmd.Stderr = n.out, n.log
 	if err := cmd.Start(); err != nil {
 		n.t.Fatal(err)
@@ -158,7 +158,7 @@ func (n *node) wait(patience time.Duration, condition func() error) {
 		select {
 		case exit := <-n.exited:
 			n.exited <- exit
-			n.t.Fatalf("the node ended (%v) while waited for: %v\n%s", exit, err, n.log.tail(3000))
+			n.t.Fatalf("the node ended (%v) while waited for: %v\n%s", exit, err, n.log.Tail(3000))
 		case <-time.After(10 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
@@ -192,7 +192,7 @@ func (n *node) mustEnd() {
 	case err := <-n.exited:
 		n.cmd = nil
 		if err != nil {
-			n.t.Fatalf("the node did not end cleanly: %v\n%s", err, n.log.tail(3000))
+			n.t.Fatalf("the node did not end cleanly: %v\n%s", err, n.log.Tail(3000))
 		}
 	case <-time.After(stopPatience):
 		n.t.Fatalf("the node did not end within %s", stopPatience)
@@ -241,33 +241,4 @@ func (n *node) mustVerify() {
 	if out, err := n.command("verify"); err != nil || !strings.Contains(out, "no differences") {
 		n.t.Fatalf("verify: %v\n%s", err, out)
 	}
-}
-
-// syncBuffer is a buffer that one goroutine writes and another reads.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
-
-func (s *syncBuffer) len() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Len()
-}
-
-func (s *syncBuffer) tail(n int) string {
-	text := s.String()
-	return text[max(0, len(text)-n):]
 }

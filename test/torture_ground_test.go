@@ -16,6 +16,8 @@ import (
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
 	"github.com/rs/zerolog"
+
+	"daybook/internal/testenv"
 )
 
 // ground is what is tortured: nodes, and what they work on, with a proxy between each pair.
@@ -174,7 +176,7 @@ func (g *ground) addNode(name, program string, environment []string) {
 		b.database = g.database.url(to.proxy.Listen)
 	}
 	n := &node{
-		t: g.t, backend: b, dir: filepath.Join(g.dir, name), log: &syncBuffer{}, program: program,
+		t: g.t, backend: b, dir: filepath.Join(g.dir, name), log: &testenv.Buffer{}, program: program,
 		listen: fmt.Sprintf("127.0.0.1:%d", freePort(g.t)),
 	}
 	m := &machine{node: n, name: name, clock: n.dir + ".clock", full: n.dir + ".full"}
@@ -195,7 +197,7 @@ func (m *machine) tend(ctx context.Context) {
 			select {
 			case <-m.exited:
 				m.cmd = nil
-				m.exits = append(m.exits, lastLine(m.log.tail(2000)))
+				m.exits = append(m.exits, lastLine(m.log.Tail(2000)))
 			default:
 			}
 		}
@@ -221,8 +223,8 @@ func (m *machine) terminate() string {
 	select {
 	case err := <-m.exited:
 		m.cmd = nil
-		if err != nil && m.out.len() > 0 { // Else it was told before it had begun to listen for that.
-			return fmt.Sprintf("%s ended with %v: %s", m.name, err, lastLine(m.log.tail(2000)))
+		if err != nil && m.out.Len() > 0 { // Else it was told before it had begun to listen for that.
+			return fmt.Sprintf("%s ended with %v: %s", m.name, err, lastLine(m.log.Tail(2000)))
 		}
 	case <-time.After(stopPatience):
 		m.signal(syscall.SIGQUIT) // Its log then says where it hangs.

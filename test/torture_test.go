@@ -269,7 +269,7 @@ func (c *trial) mustStop() {
 		m.mu.Unlock()
 		for _, sign := range []string{"panic: ", "fatal error: ", "WARNING: DATA RACE"} {
 			if at := strings.Index(m.log.String(), sign); at >= 0 {
-				c.Errorf("%s logged: %s", m.name, m.log.String()[at:min(at+4000, m.log.len())])
+				c.Errorf("%s logged: %s", m.name, m.log.String()[at:min(at+4000, m.log.Len())])
 			}
 		}
 		if n := strings.Count(m.log.String(), "partition restored from a checkpoint"); n > 0 {

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/shopspring/decimal"
@@ -23,7 +21,7 @@ func TestANodeThatLostItsStateStartsFromTheLastCheckpoint(t *testing.T) {
 		Listen: "127.0.0.1:0", DataDir: t.TempDir(), Brokers: testenv.Kafka(t), DatabaseURL: testenv.Postgres(t),
 		SessionTimeout: minSession, CheckpointEvents: 10,
 	}
-	var said logged
+	var said testenv.Buffer
 	log := slog.New(slog.NewTextHandler(&said, nil))
 	// given a node on which every partition has a checkpoint
 	err := withNode(t.Context(), cfg, log, func(m *Main) error {
@@ -34,7 +32,7 @@ func TestANodeThatLostItsStateStartsFromTheLastCheckpoint(t *testing.T) {
 			}
 		}
 		testenv.Eventually(t, func() error {
-			if n := said.count("checkpoint written"); n < int(m.partitions) {
+			if n := strings.Count(said.String(), "checkpoint written"); n < int(m.partitions) {
 				return fmt.Errorf("%d checkpoints", n)
 			}
 			return nil
@@ -52,7 +50,7 @@ func TestANodeThatLostItsStateStartsFromTheLastCheckpoint(t *testing.T) {
 	}
 
 	err = withNode(t.Context(), cfg, log, func(m *Main) error {
-		if n := said.count("partition restored from a checkpoint"); n != int(m.partitions) {
+		if n := strings.Count(said.String(), "partition restored from a checkpoint"); n != int(m.partitions) {
 			t.Errorf("%d partitions restored", n)
 		}
 		if n := count(scrape(t, m), "daybook_checkpoints_restored_total"); n != float64(m.partitions) {
@@ -85,22 +83,4 @@ func openFunded(ctx context.Context, m *Main, id string) error {
 		Meta: ledger.Meta{IdempotencyKey: "fund"}, AccountID: id, Amount: decimal.New(1000, -2), Currency: "EUR", External: "card",
 	})
 	return err
-}
-
-// logged is what a node logged.
-type logged struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logged) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), text)
 }

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 
@@ -42,7 +41,7 @@ type world struct {
 	logID   string
 	random  *rand.Rand
 	version int64
-	said    lines
+	said    testenv.Buffer
 	metrics *Metrics
 	// foldedDump is what folded returned when the log had so many events.
 	foldedDump string
@@ -371,22 +370,4 @@ func (w *world) trimLog(before int64) {
 		}
 		return nil
 	})
-}
-
-// lines is what was logged.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) contains(text string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return bytes.Contains(l.text.Bytes(), []byte(text))
 }

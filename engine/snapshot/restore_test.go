@@ -3,6 +3,7 @@ package snapshot
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"daybook/engine"
 	"daybook/engine/store"
 	"daybook/eventstore"
+	"daybook/internal/testenv"
 )
 
 // twoCheckpoints writes a log with two checkpoints and returns their offsets.
@@ -95,7 +97,7 @@ func TestAWrongCheckpointLeadsToTheOneBefore(t *testing.T) {
 		"wrong type":        {set("chunks", "many"), "manifest is damaged"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w.t, w.said = t, lines{}
+			w.t, w.said = t, testenv.Buffer{}
 			r := sound.clone(t)
 			c.wrong(r)
 			id := w.put(r)
@@ -106,8 +108,8 @@ func TestAWrongCheckpointLeadsToTheOneBefore(t *testing.T) {
 			if at != older {
 				t.Errorf("restored at %d, want %d", at, older)
 			}
-			if !w.said.contains(c.reason) {
-				t.Errorf("nobody was told %q:\n%s", c.reason, w.said.text.String())
+			if !strings.Contains(w.said.String(), c.reason) {
+				t.Errorf("nobody was told %q:\n%s", c.reason, w.said.String())
 			}
 			if err := w.compare(w.follow(s)); err != nil {
 				t.Error(err)
@@ -128,7 +130,7 @@ func TestWithoutAnyRightCheckpointTheLogIsFolded(t *testing.T) {
 
 	s, at := w.restored()
 
-	if at != 0 || !w.said.contains("manifest is damaged") {
+	if at != 0 || !strings.Contains(w.said.String(), "manifest is damaged") {
 		t.Errorf("restored at %d, want 0", at)
 	}
 	if damaged, others := w.refused(reasonDamaged), w.refused(reasonDiffers); damaged != 3 || others != 0 {
@@ -151,7 +153,7 @@ func TestACheckpointOfEventsThatTheLogLostIsNotUsed(t *testing.T) {
 	w.trimLog(newer + 10)
 	s, at = w.restored()
 
-	if at != 0 || !w.said.contains("the log no longer holds its offset") {
+	if at != 0 || !strings.Contains(w.said.String(), "the log no longer holds its offset") {
 		t.Errorf("restored at %d, want 0", at)
 	}
 	var fatal *engine.FatalError
