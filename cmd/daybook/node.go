@@ -101,7 +101,7 @@ func (m *Main) Open(ctx context.Context) (err error) {
 	if m.model, err = openModel(ctx, m.cfg, m.logID, m.cluster.client, m.partitions, m.log); err != nil {
 		return err
 	}
-	m.assemble(m.partitions)
+	m.assemble()
 	if m.cluster.broker != nil {
 		all := make([]int32, m.partitions)
 		for p := range all {
@@ -153,10 +153,10 @@ func openModel(ctx context.Context, cfg config, logID string, events projector.L
 }
 
 // assemble wires the parts together.
-func (m *Main) assemble(partitions int32) {
+func (m *Main) assemble() {
 	client := m.cluster.client
 	cfg := engine.Config{
-		Partitions: partitions, Clock: m.clock, NewID: ids.New, Logger: m.log,
+		Partitions: m.partitions, Clock: m.clock, NewID: ids.New, Logger: m.log,
 		Publish:    func(partition int32, events []eventstore.Recorded) { m.feed.Publish(partition, events) },
 		Registerer: m.registry, Tracer: m.tracing.tracer,
 	}
@@ -168,13 +168,13 @@ func (m *Main) assemble(partitions int32) {
 	}
 	watchState(m.registry, m.store)
 	m.engine = engine.New(cfg, client, m.store)
-	m.checkpointed = snapshot.NewMetrics(m.registry, partitions)
+	m.checkpointed = snapshot.NewMetrics(m.registry, m.partitions)
 	m.feed = live.New(live.Config{
-		Log: client, Partitions: partitions, Accounts: m.engine, History: m.model, Logger: m.log, Clock: m.clock,
+		Log: client, Partitions: m.partitions, Accounts: m.engine, History: m.model, Logger: m.log, Clock: m.clock,
 		Registerer: m.registry, Tracer: m.tracing.tracer,
 	})
 	m.projector = projector.NewProjector(projector.ProjectorConfig{
-		Log: client, Model: m.model, Partitions: partitions, Logger: m.log,
+		Log: client, Model: m.model, Partitions: m.partitions, Logger: m.log,
 		Registerer: m.registry, Tracer: m.tracing.tracer,
 	})
 	checks := &health{node: m}
