@@ -244,7 +244,10 @@ func project(t testing.TB, log Log, m *ReadModel) (*Projector, func()) {
 func (l *ledger) awaitProjected(m *ReadModel) {
 	l.t.Helper()
 	testenv.Eventually(l.t, func() error {
-		at := positions(l.t, m)
+		at, err := readPositions(m)
+		if err != nil {
+			return err // A test may cut the connections.
+		}
 		for where, want := range l.offsets {
 			if at[where] < want {
 				return fmt.Errorf("%v is projected up to %d of %d", where, at[where], want)
@@ -256,16 +259,20 @@ func (l *ledger) awaitProjected(m *ReadModel) {
 
 func positions(t testing.TB, m *ReadModel) map[place]int64 {
 	t.Helper()
-	s, err := m.snapshot(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.close()
-	at, err := s.positions(context.Background())
+	at, err := readPositions(m)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return at
+}
+
+func readPositions(m *ReadModel) (map[place]int64, error) {
+	s, err := m.snapshot(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	return s.positions(context.Background())
 }
 
 // projected is a read model that holds all of a ledger's history.

@@ -19,13 +19,19 @@ func (b *backendBench) snapshot(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.say("folded in %s, checkpoints of %d entries written in %s (%d MB), restored in %s", r.Replay.Round(time.Millisecond),
-			r.Entries, r.Write.Round(time.Millisecond), r.Bytes>>20, r.Restore.Round(time.Millisecond))
-		perSecond := func(took time.Duration) bench.Result {
-			return bench.Result{PerSecond: float64(events) / took.Seconds()}
-		}
-		replayed := perSecond(r.Replay)
-		b.table.Add("(j) events' state restored", perSecond(r.Restore), "the log folded", &replayed)
+		b.say("checkpoints of %d entries written in %s (%d MB)", r.Entries, r.Write.Round(time.Millisecond), r.Bytes>>20)
+		b.compareRestored("(j) events' state restored", r.AtEnd)
+		b.compareRestored("(j) … with the longest tail", r.WithTail)
 		return nil
 	})
+}
+
+func (b *backendBench) compareRestored(what string, c bench.Caught) {
+	b.say("%d events, %d of them after the checkpoints: folded in %s, restored in %s", c.Events, c.Tail,
+		c.Replay.Round(time.Millisecond), c.Restore.Round(time.Millisecond))
+	perSecond := func(took time.Duration) bench.Result {
+		return bench.Result{PerSecond: float64(c.Events) / took.Seconds()}
+	}
+	replayed := perSecond(c.Replay)
+	b.table.Add(what, perSecond(c.Restore), "the log folded", &replayed)
 }

@@ -109,10 +109,16 @@ func (w *Writer) look(ctx context.Context, partition int32) error {
 	return err
 }
 
-// dueAfter returns the offset at which the next checkpoint is due: when folding the tail costs much more than taking the
-// state in, and not so soon that writing checkpoints costs more than deciding.
+// dueAfter returns the offset at which the next checkpoint is due.
 func (c *Config) dueAfter(m *manifest) int64 {
-	return m.Position.Next + max(c.MinEvents, m.Entries/c.EntriesPerEvent)
+	return m.Position.Next + c.LongestTail(m.Entries)
+}
+
+// LongestTail returns how many offsets may follow a checkpoint of a state with so many entries before the next is due: when
+// folding them costs much more than taking the state in, and not so soon that writing checkpoints costs more than deciding.
+func (c Config) LongestTail(entries int64) int64 {
+	c = c.withDefaults()
+	return max(c.MinEvents, entries/c.EntriesPerEvent)
 }
 
 // Write writes a checkpoint of a partition now.

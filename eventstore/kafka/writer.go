@@ -90,6 +90,8 @@ func produced(res *sarama.ProduceResponse, err error, topic string, partition in
 		return 0, fmt.Errorf("writing to %s/%d: %w (%w)", topic, partition, eventstore.ErrFenced, block.Err)
 	case block.Err == sarama.ErrMessageSizeTooLarge:
 		return 0, fmt.Errorf("writing to %s/%d: %w", topic, partition, eventstore.ErrTooLarge)
+	case block.Err == sarama.ErrInvalidTimestamp:
+		return 0, fmt.Errorf("writing to %s/%d: %w", topic, partition, eventstore.ErrClock)
 	}
 	return 0, fmt.Errorf("writing to %s/%d: %w", topic, partition, block.Err)
 }

@@ -160,6 +160,27 @@ func TestABatchThatTheTopicDoesNotTakeIsTooLarge(t *testing.T) {
 	})
 }
 
+// The embedded broker does not ask for the time: it has the node's own clock.
+func TestAClockFarAheadIsNamed(t *testing.T) {
+	eachLog(t, func(l *log) {
+		if !l.real {
+			return
+		}
+		w, _ := l.writer(0)
+		ahead := eventstore.Message{Key: []byte("k"), Value: []byte("{}"), Time: time.Now().Add(2 * time.Hour)}
+
+		if _, err := await(send(w, ahead)); !errors.Is(err, eventstore.ErrClock) {
+			l.t.Errorf("the writer got %v, want ErrClock", err)
+		}
+		a := l.OpenAppender(eventstore.AccountEvents, 0)
+		defer a.Close() //nolint:errcheck // The test is over.
+		if err := a.Append(l.ctx(), []eventstore.Message{ahead}); !errors.Is(err, eventstore.ErrClock) {
+			l.t.Errorf("the appender got %v, want ErrClock", err)
+		}
+		mustHold(l, 0)
+	})
+}
+
 func TestTheLargestEventGoesThrough(t *testing.T) {
 	eachLog(t, func(l *log) {
 		event := eventstore.Event{

@@ -18,13 +18,18 @@ import (
 // fillBatch is how many events one batch of the log has, as of an engine under load.
 const fillBatch = 500
 
-// fill writes accounts and then top-ups and transfers of random ones, as events of accounts alone.
-func fill(ctx context.Context, client *kafka.Client, partitions int32, accounts, events int) error {
+// fill writes accounts and then top-ups and transfers of random ones, as events of accounts alone. More can be written after it.
+func fill(ctx context.Context, client *kafka.Client, partitions int32, accounts, events int) (*filler, error) {
 	f, err := newFiller(ctx, client, partitions, accounts, false)
-	if err != nil {
-		return err
+	if err == nil {
+		err = f.events(ctx, events-accounts)
 	}
-	for n := accounts; n < events; {
+	return f, err
+}
+
+// events writes so many events of top-ups and transfers between random accounts.
+func (f *filler) events(ctx context.Context, events int) error {
+	for n := 0; n < events; {
 		from, to := f.accounts.pair()
 		moved, err := f.transfer(ctx, from, to)
 		if err != nil {

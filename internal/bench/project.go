@@ -16,7 +16,7 @@ import (
 // brings into the database, from its start until it has caught up. Beside it stands a bare insert of the very same rows
 // in the same batches, prepared in memory, into the other database. Both databases are new.
 func Project(ctx context.Context, client *kafka.Client, partitions int32, url, bareURL string, events int) (projected, bare Result, err error) {
-	if err := fill(ctx, client, partitions, accounts, events); err != nil {
+	if _, err := fill(ctx, client, partitions, accounts, events); err != nil {
 		return Result{}, Result{}, fmt.Errorf("filling the log: %w", err)
 	}
 	total, took, err := project(ctx, client, partitions, url)

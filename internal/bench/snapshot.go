@@ -23,50 +23,58 @@ const snapshotAccounts = 100_000
 
 // Restored is what a measurement of checkpoints comes to.
 type Restored struct {
-	// Restore and Replay are from an empty store until it is at the end of the log, with checkpoints at its end and
-	// without; Write is how long it takes to write the checkpoints and read them back, at no bounded rate.
-	Restore, Replay, Write time.Duration
+	// Write is how long it takes to write the checkpoints and read them back, at no bounded rate.
+	Write time.Duration
 	// Bytes is what the topic of snapshots holds, Entries what the state has.
 	Bytes, Entries int64
+	// AtEnd is measured when nothing follows the checkpoints, WithTail when the next ones are about to be due.
+	AtEnd, WithTail Caught
+}
+
+// Caught is how soon an empty store is at the end of the log.
+type Caught struct {
+	// Events is how many the log has, Tail how many of them follow the checkpoints.
+	Events, Tail int
+	// Replay is how long it takes by folding the whole log, Restore from checkpoints.
+	Replay, Restore time.Duration
 }
 
 // Snapshot fills the account topic with events of top-ups and transfers, and measures how soon a node without local state
-// is at the end of the log, by itself and from checkpoints. Both states must be the same to the byte.
-func Snapshot(ctx context.Context, client *kafka.Client, partitions int32, dir string, events int) (Restored, error) {
-	if err := fill(ctx, client, partitions, min(snapshotAccounts, events/10), events); err != nil {
-		return Restored{}, fmt.Errorf("filling the log: %w", err)
-	}
-	l := snapshotLab{client: client, partitions: partitions}
-	var r Restored
-	replayed, err := l.timed(ctx, filepath.Join(dir, "replayed"), &r.Replay, false)
+// is at the end of the log, by itself and from checkpoints: at the end of the log, and with the longest tail after them.
+// States must be the same to the byte.
+func Snapshot(ctx context.Context, client *kafka.Client, partitions int32, dir string, events int) (r Restored, err error) {
+	f, err := fill(ctx, client, partitions, min(snapshotAccounts, events/10), events)
 	if err != nil {
-		return r, fmt.Errorf("replaying: %w", err)
+		return r, fmt.Errorf("filling the log: %w", err)
 	}
-	defer replayed.Close() //nolint:errcheck // It is thrown away.
-	began := time.Now()
-	for p := range partitions {
-		if err := snapshot.Write(ctx, l.config(replayed), p); err != nil {
-			return r, fmt.Errorf("writing checkpoints: %w", err)
-		}
-	}
-	r.Write = time.Since(began)
-	restored, err := l.timed(ctx, filepath.Join(dir, "restored"), &r.Restore, true)
+	l := snapshotLab{client: client, partitions: partitions, leastTail: int64(min(100_000, events/50))}
+	folded, err := l.open(filepath.Join(dir, "folded"))
 	if err != nil {
-		return r, fmt.Errorf("restoring: %w", err)
-	}
-	defer restored.Close() //nolint:errcheck // It is thrown away.
-	if r.Bytes, err = l.size(ctx); err != nil {
 		return r, err
 	}
-	for p := range partitions {
-		entries, want, err := digest(replayed, p)
-		if err != nil {
-			return r, err
-		}
-		r.Entries += entries
-		if _, got, err := digest(restored, p); err != nil || got != want {
-			return r, errors.Join(fmt.Errorf("partition %d was not restored as it was", p), err)
-		}
+	defer folded.Close() //nolint:errcheck // It is thrown away.
+	r.AtEnd.Events = events
+	if r.AtEnd.Replay, err = l.follow(ctx, folded); err != nil {
+		return r, fmt.Errorf("folding: %w", err)
+	}
+	if err := l.write(ctx, folded, &r); err != nil {
+		return r, fmt.Errorf("writing checkpoints: %w", err)
+	}
+	if r.AtEnd.Restore, err = l.restore(ctx, filepath.Join(dir, "restored"), folded); err != nil {
+		return r, fmt.Errorf("restoring: %w", err)
+	}
+	r.WithTail.Tail = int(int64(partitions) * l.config(folded).LongestTail(r.Entries/int64(partitions)))
+	r.WithTail.Events = events + r.WithTail.Tail
+	if err := f.events(ctx, r.WithTail.Tail); err != nil {
+		return r, fmt.Errorf("filling the tail: %w", err)
+	}
+	tail, err := l.follow(ctx, folded)
+	if err != nil {
+		return r, fmt.Errorf("folding the tail: %w", err)
+	}
+	r.WithTail.Replay = r.AtEnd.Replay + tail
+	if r.WithTail.Restore, err = l.restore(ctx, filepath.Join(dir, "tail"), folded); err != nil {
+		return r, fmt.Errorf("restoring with a tail: %w", err)
 	}
 	return r, nil
 }
@@ -74,36 +82,75 @@ func Snapshot(ctx context.Context, client *kafka.Client, partitions int32, dir s
 type snapshotLab struct {
 	client     *kafka.Client
 	partitions int32
+	// leastTail is the least number of offsets between two checkpoints, less than a node has where the log is short.
+	leastTail int64
 }
 
 func (l *snapshotLab) config(s *store.Store) snapshot.Config {
 	return snapshot.Config{
-		Log: l.client, Store: s, LogID: "bench", Partitions: l.partitions, Clock: time.Now, NewID: ids.New,
+		Log: l.client, Store: s, LogID: "bench", Partitions: l.partitions, Clock: time.Now, NewID: ids.New, MinEvents: l.leastTail,
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), BytesPerSecond: -1,
 	}
 }
 
-// timed opens an empty store and brings it to the end of the log.
-func (l *snapshotLab) timed(ctx context.Context, dir string, took *time.Duration, restore bool) (*store.Store, error) {
-	began := time.Now()
-	s, err := store.Open(dir, slog.New(slog.NewTextHandler(io.Discard, nil)))
-	if err != nil {
-		return nil, err
-	}
-	if restore {
-		err = snapshot.Restore(ctx, l.config(s))
-	}
-	if err == nil {
-		err = l.follow(ctx, s, func() { *took = time.Since(began) })
-	}
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	return s, nil
+func (l *snapshotLab) open(dir string) (*store.Store, error) {
+	return store.Open(dir, slog.New(slog.NewTextHandler(io.Discard, nil)))
 }
 
-// follow folds the log into the store, as a node that owns nothing, and calls done at its end.
-func (l *snapshotLab) follow(ctx context.Context, s *store.Store, done func()) error {
+// write writes checkpoints of all partitions.
+func (l *snapshotLab) write(ctx context.Context, s *store.Store, r *Restored) (err error) {
+	began := time.Now()
+	for p := range l.partitions {
+		if err := snapshot.Write(ctx, l.config(s), p); err != nil {
+			return err
+		}
+	}
+	r.Write = time.Since(began)
+	if r.Bytes, err = l.size(ctx); err != nil {
+		return err
+	}
+	for p := range l.partitions {
+		entries, _, err := digest(s, p)
+		if err != nil {
+			return err
+		}
+		r.Entries += entries
+	}
+	return nil
+}
+
+// restore brings an empty store to the end of the log from checkpoints, where it must hold what the other one does, and
+// returns how long that took.
+func (l *snapshotLab) restore(ctx context.Context, dir string, want *store.Store) (took time.Duration, err error) {
+	began := time.Now()
+	s, err := l.open(dir)
+	if err != nil {
+		return 0, err
+	}
+	defer s.Close() //nolint:errcheck // It is thrown away.
+	if err := snapshot.Restore(ctx, l.config(s)); err != nil {
+		return 0, err
+	}
+	took = time.Since(began)
+	tail, err := l.follow(ctx, s)
+	if err != nil {
+		return 0, err
+	}
+	for p := range l.partitions {
+		_, wanted, err := digest(want, p)
+		if err != nil {
+			return 0, err
+		}
+		if _, got, err := digest(s, p); err != nil || got != wanted {
+			return 0, errors.Join(fmt.Errorf("partition %d was not restored as it was", p), err)
+		}
+	}
+	return took + tail, nil
+}
+
+// follow folds the log into the store, as a node that owns nothing, and returns how long it took to get to its end.
+func (l *snapshotLab) follow(ctx context.Context, s *store.Store) (time.Duration, error) {
+	began := time.Now()
 	e := engine.New(engine.Config{
 		Partitions: l.partitions, Clock: time.Now, NewID: ids.New, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}, l.client, s)
@@ -111,9 +158,9 @@ func (l *snapshotLab) follow(ctx context.Context, s *store.Store, done func()) e
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(ctx) }()
 	err := l.awaitEnd(ctx, s)
-	done()
+	took := time.Since(began)
 	stop()
-	return errors.Join(err, <-ended)
+	return took, errors.Join(err, <-ended)
 }
 
 func (l *snapshotLab) awaitEnd(ctx context.Context, s *store.Store) error {

@@ -25,7 +25,8 @@ func TestSnapshotMeasuresBoth(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, err := Snapshot(t.Context(), client, partitions, t.TempDir(), events)
-	if err != nil || r.Restore <= 0 || r.Replay <= 0 || r.Write <= 0 || r.Bytes == 0 || r.Entries == 0 {
+	measured := func(c Caught) bool { return c.Replay > 0 && c.Restore > 0 && c.Events >= events }
+	if err != nil || !measured(r.AtEnd) || !measured(r.WithTail) || r.WithTail.Tail == 0 || r.Write <= 0 || r.Bytes == 0 || r.Entries == 0 {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	t.Logf("%+v", r)
