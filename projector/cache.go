@@ -28,3 +28,9 @@ func (c *cache[T]) put(key string, v *T) {
 	}
 	c.recent[key] = v
 }
+
+// drop forgets a value.
+func (c *cache[T]) drop(key string) {
+	delete(c.recent, key)
+	delete(c.older, key)
+}

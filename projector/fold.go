@@ -83,9 +83,12 @@ func (f *fold) batch(ctx context.Context, events []eventstore.Recorded, from, ne
 			b.accounts = append(b.accounts, newAccountRow(s, f.partition))
 		}
 	}
-	for _, s := range holds {
+	for id, s := range holds {
 		if s.Exists() {
 			b.holds = append(b.holds, newHoldRow(s, f.partition))
+		}
+		if s.Status != account.HoldActive {
+			f.holds.drop(id) // Nothing more happens to it.
 		}
 	}
 	return b, nil

@@ -14,17 +14,11 @@ import (
 	"github.com/urfave/cli/v3"
 )
 
-// gcPercent lets the heap grow to five times what lives in it: that is little, because state is kept on disk, and most
-// of what a command costs in memory is garbage at once. GOGC and GOMEMLIMIT say otherwise where they are set.
-const gcPercent = 400
-
 func main() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal ends the process at once, as it does by default.
 	context.AfterFunc(ctx, stop)
+	go paceCollector(ctx)
 	if err := newCLI().Run(ctx, os.Args); err != nil {
 		fmt.Fprintf(os.Stderr, "daybook: %s\n", err)
 		os.Exit(1)
