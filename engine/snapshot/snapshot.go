@@ -43,7 +43,7 @@ type Config struct {
 	// MinEvents is the least number of offsets between two checkpoints of a partition. Default 100,000.
 	MinEvents int64
 	// EntriesPerEvent spaces the checkpoints of a large state: as many offsets lie between two as the state has entries,
-	// divided by it. The smaller it is, the less is written, and the longer is the tail to read. Default 4.
+	// divided by it. The smaller it is, the less is written, and the longer is the tail to read. Default 8.
 	EntriesPerEvent int64
 	// BytesPerSecond bounds how fast checkpoints are written and read back. Default 16 MB; negative is unbounded.
 	BytesPerSecond int64
@@ -61,7 +61,7 @@ func (c Config) withDefaults() Config {
 		c.MinEvents = 100_000
 	}
 	if c.EntriesPerEvent == 0 {
-		c.EntriesPerEvent = 4
+		c.EntriesPerEvent = 8
 	}
 	if c.BytesPerSecond == 0 {
 		c.BytesPerSecond = 16 << 20

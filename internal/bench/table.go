@@ -39,6 +39,10 @@ func (t *Table) Add(name string, measured Result, beside string, baseline *Resul
 // Write renders the medians. Ratios are medians of the runs' own ratios: machines drift from one run to the next.
 // Columns that no row has anything in are left out.
 func (t *Table) Write(w io.Writer) {
+	if len(t.rows) == 0 {
+		fmt.Fprintln(w, "nothing of what was asked for is measured here")
+		return
+	}
 	columns := []column{
 		{"measured", func(r *Row) string { return r.Name }},
 		{"a second", func(r *Row) string { return rate(medians(r.Measured).PerSecond) }},
