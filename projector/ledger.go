@@ -17,13 +17,12 @@ import (
 // and line, and the events of at most one bucket per partition.
 const ledgerBucket = 8192
 
-// Names of ledger accounts. Those outside keep their own, external:<name>:<currency>.
+// Names of ledger accounts. Those outside keep their own, external:<name>:<currency>, and any name can be one of them.
 const (
 	userAccounts    = "accounts:USER"
 	systemAccounts  = "accounts:SYSTEM"
 	otherAccounts   = "accounts:UNKNOWN" // Of an account that changes before it was created, which verify reports.
 	inTransitPrefix = "in-transit:"
-	unknownOutside  = "external:unknown:"
 )
 
 // ledgerRow is what the postings of one bucket to one ledger account sum up to.
@@ -39,8 +38,8 @@ type ledgerRow struct {
 	LastAt    int64
 }
 
-// ledgerKey is a ledger account in a currency. The name of what is in transit or came from unknown sources lacks the
-// currency, so that looking it up allocates nothing.
+// ledgerKey is a ledger account in a currency. The name of what is in transit lacks the currency, so that looking it up
+// allocates nothing.
 type ledgerKey struct{ currency, account string }
 
 type ledgerSum struct {
@@ -70,7 +69,7 @@ func (b *bucketSums) post(e *eventstore.Recorded, kind account.Type, c *account.
 	}
 	currency, at := string(c.Currency), e.Timestamp.UnixMilli()
 	b.line(currency, controlAccount(kind), at).add(c.ChangeAmount, c.ChangeType == account.Debit)
-	b.line(currency, contraAccount(c.CounterpartyID, c.TransactionID), at).add(c.ChangeAmount, c.ChangeType != account.Debit)
+	b.line(currency, contraAccount(c), at).add(c.ChangeAmount, c.ChangeType != account.Debit)
 	return rows
 }
 
@@ -116,7 +115,7 @@ func (b *bucketSums) changed(rows ledgerRows) ledgerRows {
 }
 
 func (k ledgerKey) name() string {
-	if k.account == inTransitPrefix || k.account == unknownOutside {
+	if k.account == inTransitPrefix {
 		return k.account + k.currency
 	}
 	return k.account
@@ -133,12 +132,12 @@ func controlAccount(t account.Type) string {
 }
 
 // contraAccount is the other side of a change: the view postings names it likewise.
-func contraAccount(counterparty, transactionID string) string {
+func contraAccount(c *account.BalanceChanged) string {
 	switch {
-	case transaction.IsExternal(counterparty):
-		return counterparty
-	case transactionID == "":
-		return unknownOutside
+	case transaction.IsExternal(c.CounterpartyID):
+		return c.CounterpartyID
+	case c.TransactionID == "": // Nobody writes these: what lacks a counterparty is read as having one outside.
+		return transaction.External("unknown", c.Currency)
 	}
 	return inTransitPrefix
 }
@@ -153,8 +152,8 @@ func (b *bucketSums) load(ctx context.Context, db *bun.DB, bucket int64) error {
 	for i := range rows {
 		r := &rows[i]
 		key := ledgerKey{r.Currency, r.Account}
-		if r.Account == inTransitPrefix+r.Currency || r.Account == unknownOutside+r.Currency {
-			key.account = strings.TrimSuffix(r.Account, r.Currency)
+		if r.Account == inTransitPrefix+r.Currency {
+			key.account = inTransitPrefix
 		}
 		s := &ledgerSum{lastAt: r.LastAt}
 		var err error

@@ -80,10 +80,14 @@ func TestTrialBalanceEqualsAllPostingsAtAnyMoment(t *testing.T) {
 		l.credit("yen", account.Movement{
 			Amount: decimal.New(5000, 0), Currency: "JPY", TransactionID: ids.New(), TransactionType: account.Topup, CounterpartyID: "external:card:JPY",
 		})
+		l.create("account-1")
+		unknown := func() { l.credit("account-1", movement("3.00", account.Topup, "external:unknown:EUR", ids.New())) }
 		m := openModel(t, url)
 		for part := range uint64(2) { // Projected anew in the middle of a bucket.
+			unknown()                    // In the bucket of the last one.
 			l.history(seed+part, 11_000) // More than one bucket in each partition.
 			l.transfer("fees", "account-1", "100000.00")
+			unknown()
 			l.leave("account-1", "account-2", "7.00", ids.New()) // Remains in transit.
 			l.write()
 			_, stop := project(t, l.client, m)
