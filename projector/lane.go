@@ -26,6 +26,7 @@ type lane struct {
 
 	mine      atomic.Bool
 	changed   chan struct{} // The assignment has changed.
+	lost      chan struct{} // The database is behind the position.
 	mu        sync.Mutex
 	stop      context.CancelFunc // Ends the session that runs, if one does.
 	position  atomic.Int64
@@ -37,7 +38,8 @@ type lane struct {
 
 func newLane(cfg ProjectorConfig, topic string, partition int32, m *metrics) *lane {
 	return &lane{
-		cfg: cfg, topic: topic, partition: partition, metrics: m, changed: make(chan struct{}, 1),
+		cfg: cfg, topic: topic, partition: partition, metrics: m,
+		changed: make(chan struct{}, 1), lost: make(chan struct{}, 1),
 		log: cfg.Logger.With("topic", topic, "partition", partition),
 	}
 }
@@ -118,7 +120,7 @@ func (l *lane) fail(err error) {
 	if last != nil && *last == text {
 		return
 	}
-	if errors.Is(err, errStale) {
+	if errors.Is(err, errStale) || errors.Is(err, errLost) {
 		l.log.Warn("the projection begins anew from the position in the database; nothing is to be done unless this lasts", "error", err)
 		return
 	}
@@ -134,6 +136,7 @@ func (l *lane) recover() {
 // session projects from the position in the database on until something fails or ctx ends. It tells whether it wrote
 // anything.
 func (l *lane) session(ctx context.Context) (wrote bool, err error) {
+	l.found()
 	position, err := l.cfg.Model.position(ctx, l.topic, l.partition)
 	if err != nil {
 		return false, err
@@ -159,6 +162,8 @@ func (l *lane) session(ctx context.Context) (wrote bool, err error) {
 		var r run
 		select {
 		case r = <-runs:
+		case <-l.lost:
+			return wrote, errLost
 		case <-ctx.Done():
 			return wrote, ctx.Err()
 		}

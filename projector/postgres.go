@@ -43,7 +43,7 @@ func (postgresSink) mayCreate(ctx context.Context, tx bun.Tx) error {
 func (postgresSink) turn(context.Context) (func(), error) { return func() {}, nil }
 
 // begin gives up waiting for the disk. What a crash of the server could lose are the last transactions whole, position
-// included, and they are projected again.
+// included, and they are projected again: see watch.
 func (postgresSink) begin(ctx context.Context, tx bun.Tx) error {
 	_, err := tx.Tx.ExecContext(ctx, "SET LOCAL synchronous_commit = off")
 	return err

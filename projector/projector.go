@@ -34,12 +34,13 @@ type ProjectorConfig struct {
 // Projector writes the events of the assigned partitions into the read model. The assignment saves work and is not
 // what makes it safe: that is the position, which only one of several at once can move.
 type Projector struct {
+	model *ReadModel
 	lanes []*lane
 }
 
 // NewProjector makes a projector; Run starts it.
 func NewProjector(cfg ProjectorConfig) *Projector {
-	p, metrics := &Projector{}, newMetrics(cfg.Registerer)
+	p, metrics := &Projector{model: cfg.Model}, newMetrics(cfg.Registerer)
 	for partition := range cfg.Partitions {
 		for _, topic := range []string{eventstore.AccountEvents, eventstore.TransactionEvents} {
 			p.lanes = append(p.lanes, newLane(cfg, topic, partition, metrics[topic]))
@@ -61,6 +62,7 @@ func (p *Projector) Assign(partitions []int32) {
 // Run projects until ctx ends. Failures are tried again, with growing pauses; no event is ever passed over.
 func (p *Projector) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
+	wg.Go(func() { p.watch(ctx) })
 	for _, l := range p.lanes {
 		wg.Go(func() { l.run(ctx) })
 	}

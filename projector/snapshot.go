@@ -36,12 +36,16 @@ type place struct {
 
 // positions returns how far each partition is projected.
 func (s *snapshot) positions(ctx context.Context) (map[place]int64, error) {
+	return storedPositions(ctx, s.tx)
+}
+
+func storedPositions(ctx context.Context, db bun.IDB) (map[place]int64, error) {
 	var rows []struct {
 		Topic     string
 		Partition int32
 		Next      int64
 	}
-	if err := s.tx.NewRaw("SELECT topic, partition, next FROM projector_positions").Scan(ctx, &rows); err != nil {
+	if err := db.NewRaw("SELECT topic, partition, next FROM projector_positions").Scan(ctx, &rows); err != nil {
 		return nil, fmt.Errorf("reading the positions: %w", err)
 	}
 	all := map[place]int64{}
