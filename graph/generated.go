@@ -2848,7 +2848,12 @@ type Query {
   accounts(first: Int = 20, after: String, filter: AccountFilter): AccountConnection!
   "The transaction, or null when there is none, or when the read model has not seen it yet: it follows within milliseconds."
   transaction(id: ID!): Transaction
-  "Transactions, the newest first. ` + "`" + `first` + "`" + ` is 1 to 100."
+  """
+  Transactions, the newest first. ` + "`" + `first` + "`" + ` is 1 to 100. With ` + "`" + `accountId` + "`" + `, and with no ` + "`" + `correlationId` + "`" + ` and no other status than
+  COMPLETED, they are in the order of the account's events, and one is there as soon as the account's event of it is: until
+  ` + "`" + `transaction` + "`" + ` finds it, it is told as that event tells it, PENDING on the side that paid. In all other lists, one that is
+  on its way to the read model may come to stand behind newer ones.
+  """
   transactions(first: Int = 20, after: String, filter: TransactionFilter): TransactionConnection!
   "The hold, or null when there is none, or when the read model has not seen it yet: it follows within milliseconds."
   hold(id: ID!): Hold

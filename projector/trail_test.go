@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -157,6 +158,79 @@ func TestTransactionsAreFilteredAndComeInPages(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Rows of transactions come from other partitions than their accounts' events, so that those can be missing, or behind.
+func TestAnAccountsTransactionsAreListedBeforeTheirOwnRowsCome(t *testing.T) {
+	testenv.EachDatabase(t, func(t *testing.T, url string) {
+		l := newLedger(t)
+		l.history(7, 1500)
+		m := l.projected(url)
+		queries := []TransactionsQuery{
+			{AccountID: "account-1"}, {AccountID: "account-2", Status: transaction.Completed}, {AccountID: "nobody-1"},
+			{AccountID: "account-3", Type: account.Transfer},
+		}
+		whole := make([][]TransactionRecord, len(queries))
+		for i, q := range queries {
+			whole[i] = list(t, m, q)
+		}
+		for _, change := range []string{"UPDATE transactions SET status = 'PENDING', failure_code = NULL", "DELETE FROM transactions"} {
+			execute(t, m, change)
+			for i, q := range queries {
+				var want []string
+				for _, r := range whole[i] {
+					if r.Status = l.toldBy(q.AccountID, r.ID); q.Status == "" || r.Status == q.Status {
+						want = append(want, shown(r))
+					}
+				}
+				var got []string
+				for _, r := range list(t, m, q) {
+					got = append(got, shown(r))
+				}
+				if len(want) == 0 || !slices.Equal(got, want) {
+					t.Errorf("after %s, %+v gives\n%s, want\n%s", change, q, strings.Join(got, "\n"), strings.Join(want, "\n"))
+				}
+			}
+		}
+	})
+}
+
+// toldBy is the status of a transaction as far as an account's own event tells.
+func (l *ledger) toldBy(account, id string) transaction.Status {
+	t := l.transactions[id]
+	switch {
+	case transaction.IsExternal(t.From), transaction.IsExternal(t.To):
+		return transaction.Completed
+	case t.From == account:
+		return transaction.Pending
+	case t.Status == transaction.Compensated:
+		return transaction.Failed
+	}
+	return t.Status
+}
+
+// shown is what a list tells of a transaction that the account's own event has too. The reason is not compared: a
+// refusal of this ledger has one of its own.
+func shown(r TransactionRecord) string {
+	r.Reason = ""
+	return fmt.Sprintf("%s %s %+v %s %+v", r.ID, r.Status, r.Details, r.CorrelationID, r.Actor)
+}
+
+// list reads all pages.
+func list(t testing.TB, m *ReadModel, q TransactionsQuery) (all []TransactionRecord) {
+	t.Helper()
+	q.First = 3
+	for more := true; more; {
+		page, err := m.Transactions(context.Background(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, more = append(all, page.Transactions...), page.More
+		if more {
+			q.After = page.Cursors[len(page.Cursors)-1]
+		}
+	}
+	return all
 }
 
 func (q TransactionsQuery) takes(r *TransactionRecord) bool {
