@@ -2330,8 +2330,8 @@ type BalanceChangeConnection {
   """
   openingBalance: Decimal
   """
-  The balance at the end of the period, whatever the page; without an end, or with one in the future, the present one.
-  Null where openingBalance is null for a group, and before the account was created.
+  The balance at the end of the period, whatever the page; without an end, or with one in the future, the present one. The
+  edges beside it go as far as it does. Null where openingBalance is null for a group, and before the account was created.
   """
   closingBalance: Decimal
 }

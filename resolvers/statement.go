@@ -38,23 +38,45 @@ func (r *Resolver) changes(ctx context.Context, a *model.Account, from, to *time
 			return nil, err
 		}
 	}
-	return r.changesPage(ctx, a, q, first, after, r.bounds(a, q.From, q.To))
-}
-
-// changesPage reads a page of what the query asks for, which leads from and to the bounds.
-func (r *Resolver) changesPage(
-	ctx context.Context, a *model.Account, q projector.ChangesQuery, first *int64, after *string, bounds model.BoundsFunc,
-) (*model.BalanceChangeConnection, error) {
-	var err error
-	if q.First, err = readFirst(first); err != nil {
-		return nil, err
-	}
-	if q.AfterVersion, err = readVersionCursor(changeCursor, after); err != nil {
+	if err := readChangesPage(&q, first, after); err != nil {
 		return nil, err
 	}
 	if err := r.awaitRead(ctx, a); err != nil {
 		return nil, err
 	}
+	if !asksForBounds(ctx) {
+		return r.changesPage(ctx, q, noBounds)
+	}
+	s, err := r.Reads.Statement(ctx, a.ID, q.From, q.To)
+	if err != nil {
+		return nil, err
+	}
+	q.ThroughVersion = s.Version // What comes meanwhile is not in the closing balance either.
+	return r.changesPage(ctx, q, func(context.Context) (model.Bounds, error) {
+		return model.Bounds{Opening: amountOrNull(s.Opening, a.Currency), Closing: amountOrNull(s.Closing, a.Currency)}, nil
+	})
+}
+
+// asksForBounds tells whether the balances at the ends of the period are asked for beside the changes.
+func asksForBounds(ctx context.Context) bool {
+	for _, field := range graphql.CollectFieldsCtx(ctx, []string{"BalanceChangeConnection"}) {
+		if field.Name == "openingBalance" || field.Name == "closingBalance" {
+			return true
+		}
+	}
+	return false
+}
+
+func readChangesPage(q *projector.ChangesQuery, first *int64, after *string) (err error) {
+	if q.First, err = readFirst(first); err != nil {
+		return err
+	}
+	q.AfterVersion, err = readVersionCursor(changeCursor, after)
+	return err
+}
+
+// changesPage reads a page of what the query asks for, which leads from and to the bounds.
+func (r *Resolver) changesPage(ctx context.Context, q projector.ChangesQuery, bounds model.BoundsFunc) (*model.BalanceChangeConnection, error) {
 	page, err := r.Reads.Changes(ctx, q)
 	if err != nil {
 		return nil, err
@@ -71,16 +93,8 @@ func (r *Resolver) changesPage(
 	return c, nil
 }
 
-// noBounds is for changes among which others lie.
+// noBounds is for changes among which others lie, and where nobody asks.
 func noBounds(context.Context) (model.Bounds, error) { return model.Bounds{}, nil }
-
-// bounds looks the balances at the ends of a period up when they are asked for.
-func (r *Resolver) bounds(a *model.Account, from, to time.Time) model.BoundsFunc {
-	return once(func(ctx context.Context) (model.Bounds, error) {
-		s, err := r.Reads.Statement(ctx, a.ID, from, to)
-		return model.Bounds{Opening: amountOrNull(s.Opening, a.Currency), Closing: amountOrNull(s.Closing, a.Currency)}, err
-	})
-}
 
 func (r *Resolver) openingBalance(ctx context.Context, c *model.BalanceChangeConnection) (*scalar.Decimal, error) {
 	b, err := c.Bounds(ctx)
@@ -120,10 +134,14 @@ func (r *Resolver) explain(ctx context.Context, a *model.Account, from, to time.
 }
 
 func (r *Resolver) groupChanges(ctx context.Context, g *model.ExplanationGroup, first *int64, after *string) (*model.BalanceChangeConnection, error) {
-	return r.changesPage(ctx, g.Account, projector.ChangesQuery{
+	q := projector.ChangesQuery{
 		AccountID: g.Account.ID, From: g.From, To: g.To, TransactionType: g.TransactionType, CounterpartyID: g.CounterpartyID,
 		ChangeType: g.ChangeType, Reversal: &g.Reversal, ThroughVersion: g.Version,
-	}, first, after, noBounds)
+	}
+	if err := readChangesPage(&q, first, after); err != nil {
+		return nil, err
+	}
+	return r.changesPage(ctx, q, noBounds) // The read model has the account since it was explained.
 }
 
 // awaitRead lets the read model come up to an account that a mutation answered from the state just written. What a

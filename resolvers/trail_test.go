@@ -311,6 +311,33 @@ func TestTheChangesBehindAnExplanationGoAsFarAsItDoes(t *testing.T) {
 	expect(t, out, map[string]any{"account.explain.groups.0.changes.openingBalance": nil, "account.explain.groups.0.changes.closingBalance": nil})
 }
 
+// stated has a statement up to version 7 of the account, and takes down which changes are asked for after it.
+type stated struct{ explained }
+
+func (s stated) Statement(context.Context, string, time.Time, time.Time) (projector.Statement, error) {
+	*s.asked = projector.ChangesQuery{}
+	return projector.Statement{AccountID: "ann", Currency: "EUR", Version: 7, Closing: decimal.NewNullDecimal(decimal.New(5, 0))}, nil
+}
+
+// A change that comes between the two readings would otherwise be listed and not be in the closing balance.
+func TestTheChangesOfAStatementGoAsFarAsItsClosingBalance(t *testing.T) {
+	s := stated{explained{untouched{t}, &projector.ChangesQuery{}}}
+	a := serve(t, &resolvers.Resolver{Reads: s, Now: func() time.Time { return noon }, NewID: ids.New, Logger: testenv.Logger()})
+	for selection, through := range map[string]int64{
+		"edges { cursor } closingBalance": 7, "b: openingBalance edges { cursor }": 7,
+		"edges { cursor } ... on BalanceChangeConnection { ... { closingBalance } }": 7,
+		"edges { cursor }": 0, "edges { cursor } closingBalance @skip(if: true)": 0,
+	} {
+		out := a.get(`{ account(id: "ann") { changes { ` + selection + ` } } }`)
+		if s.asked.AccountID != "ann" || s.asked.ThroughVersion != through {
+			t.Errorf("%s: asked for %+v, want it up to version %d", selection, *s.asked, through)
+		}
+		if closing := out.at("account.changes.closingBalance"); closing != nil && closing != "5.00" {
+			t.Errorf("%s: closes at %v", selection, closing)
+		}
+	}
+}
+
 func TestTheBooksTellWhatUnfinishedTransactionsHold(t *testing.T) {
 	a := startNode(t)
 	a.create("ann", "EUR")

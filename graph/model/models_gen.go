@@ -163,8 +163,8 @@ type BalanceChangeConnection struct {
 	// The balance right before the period, whatever the page. Null before the account was created, and where these are the
 	// changes behind one group of an explanation, which do not lead from one balance to the other.
 	OpeningBalance *scalar.Decimal `json:"openingBalance,omitempty"`
-	// The balance at the end of the period, whatever the page; without an end, or with one in the future, the present one.
-	// Null where openingBalance is null for a group, and before the account was created.
+	// The balance at the end of the period, whatever the page; without an end, or with one in the future, the present one. The
+	// edges beside it go as far as it does. Null where openingBalance is null for a group, and before the account was created.
 	ClosingBalance *scalar.Decimal `json:"closingBalance,omitempty"`
 	Bounds         BoundsFunc      `json:"-"`
 }
