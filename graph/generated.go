@@ -2222,7 +2222,10 @@ enum ErrorCode {
   BATCH_SPANS_PARTITIONS
   "Another command of the atomic batch was refused, so this one did nothing. Correct that one and send the batch again."
   BATCH_ABORTED
-  "Too much work is waiting. This command did nothing; try again later with the same idempotency key."
+  """
+  Too much work is waiting. As the error of a mutation: this command did nothing; try again later with the same idempotency
+  key. As the error of a query, or of a field below a mutation: only that was not read; ask again later.
+  """
   OVERLOADED
   """
   A part of the system cannot be reached. As the error of a mutation: this command did nothing; send it again later with

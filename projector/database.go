@@ -37,7 +37,9 @@ type database struct {
 	// name is what messages call it: no credentials.
 	name        string
 	read, write *bun.DB
-	sink        sink
+	// readers is how many connections read has.
+	readers int
+	sink    sink
 	// keyType is text compared byte by byte.
 	keyType string
 }
@@ -90,7 +92,7 @@ func openPostgres(address string) (*database, error) {
 	}
 	return &database{
 		name: net.JoinHostPort(conf.Host, strconv.Itoa(int(conf.Port))) + "/" + conf.Database,
-		read: pool(postgresReaders), write: pool(postgresWriters), sink: postgresSink{}, keyType: `text COLLATE "C"`,
+		read: pool(postgresReaders), readers: postgresReaders, write: pool(postgresWriters), sink: postgresSink{}, keyType: `text COLLATE "C"`,
 	}, nil
 }
 
@@ -115,7 +117,7 @@ func openSQLite(address string) (*database, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &database{name: u.Path, read: read, write: write, sink: newSQLiteSink(write.DB), keyType: "text"}, nil
+	return &database{name: u.Path, read: read, readers: sqliteReaders, write: write, sink: newSQLiteSink(write.DB), keyType: "text"}, nil
 }
 
 func bounded(db *sql.DB, connections int) *sql.DB {

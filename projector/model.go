@@ -49,6 +49,8 @@ type ReadModel struct {
 	cfg     Config
 	db      *database
 	waiters waiters
+	// scans has a place for each costly read that goes on.
+	scans chan struct{}
 	// readTrouble is the text of the last failed read, so that trouble that lasts is logged once.
 	readTrouble atomic.Pointer[string]
 	// seal names the file for the checksum of a SQLite file that this process may rely on; see Recover.
@@ -110,7 +112,10 @@ func openOnce(ctx context.Context, cfg Config) (*ReadModel, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &ReadModel{cfg: cfg, db: db, waiters: waiters{byAccount: map[string]map[chan struct{}]struct{}{}}}
+	m := &ReadModel{
+		cfg: cfg, db: db, waiters: waiters{byAccount: map[string]map[chan struct{}]struct{}{}},
+		scans: make(chan struct{}, max(2, db.readers/4)),
+	}
 	if err := m.prepare(ctx); err != nil {
 		_ = db.close()
 		return nil, db.explain(err)

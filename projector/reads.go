@@ -161,11 +161,16 @@ func balanceQuery(db *bun.DB, accountID string, at time.Time) *bun.SelectQuery {
 		Where("account_id = ?", accountID).Where("at <= ?", at.UnixMilli()).Order("at DESC", "version DESC").Limit(1)
 }
 
-// Changes returns a page of an account's changes, oldest first.
+// Changes returns a page of an account's changes, oldest first. Where not all of a period are asked for, READ_TIMEOUT or
+// OVERLOADED when that takes too long or too many do so.
 func (m *ReadModel) Changes(ctx context.Context, q ChangesQuery) (ChangesPage, error) {
 	first := bounds(q.First)
+	run := m.query
+	if q.TransactionType != "" || q.CounterpartyID != "" || q.ChangeType != "" || q.Reversal != nil {
+		run = m.costly
+	}
 	var rows []eventRow
-	err := m.query(ctx, func(ctx context.Context) error {
+	err := run(ctx, func(ctx context.Context) error {
 		find := m.changesOf(m.db.read.NewSelect().Model(&rows), q).Limit(int64(first) + 1)
 		if q.From.IsZero() && q.To.IsZero() {
 			return find.Order("version").Scan(ctx)

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"daybook/domain"
 	"daybook/domain/account"
+	"daybook/domain/transaction"
 	"daybook/internal/ids"
 	"daybook/internal/testenv"
 )
@@ -321,6 +323,63 @@ func TestADamagedRowIsAFaultInsideAndNotADatabaseAway(t *testing.T) {
 		} {
 			if err := read(); domain.CodeOf(err) != domain.Internal || err == nil || !strings.Contains(err.Error(), "run daybook verify") {
 				t.Errorf("%s: %v, want %s and what to do", name, err, domain.Internal)
+			}
+		}
+	})
+}
+
+func TestQueriesThatSearchLeaveConnectionsToTheOthers(t *testing.T) {
+	testenv.EachDatabase(t, func(t *testing.T, url string) {
+		l := newLedger(t)
+		l.history(1, 300)
+		m := l.projected(url)
+		searches := []TransactionsQuery{
+			{Type: account.Refund, First: 1}, {AccountID: "account-1", Type: account.Payment, First: 1},
+			{AccountID: "account-1", Status: transaction.Pending, First: 1},
+		}
+		m.cfg.ReadWait = time.Minute
+		ctx, end := context.WithCancel(t.Context())
+		defer end()
+		var begun, searching, refused sync.WaitGroup
+		begun.Add(cap(m.scans))
+		for range cap(m.scans) {
+			searching.Go(func() {
+				_ = m.costly(ctx, func(ctx context.Context) error {
+					conn, err := m.db.read.Conn(ctx)
+					begun.Done()
+					if err == nil {
+						<-ctx.Done()
+						_ = conn.Close()
+					}
+					return err
+				})
+			})
+		}
+		begun.Wait()
+		for _, q := range []TransactionsQuery{{First: 1}, {AccountID: "account-1", First: 1}, {Status: transaction.Completed, First: 1}} {
+			if page, err := m.Transactions(t.Context(), q); err != nil || len(page.Transactions) != 1 {
+				t.Errorf("%+v beside searches: %d, %v", q, len(page.Transactions), err)
+			}
+		}
+		for _, q := range searches {
+			refused.Go(func() {
+				if _, err := m.Transactions(t.Context(), q); domain.CodeOf(err) != domain.Overloaded {
+					t.Errorf("%+v beside searches: %v, want %s", q, err, domain.Overloaded)
+				}
+			})
+		}
+		refused.Go(func() {
+			q := ChangesQuery{AccountID: "account-1", ChangeType: account.Debit, First: 1}
+			if _, err := m.Changes(t.Context(), q); domain.CodeOf(err) != domain.Overloaded {
+				t.Errorf("changes of one kind beside searches: %v, want %s", err, domain.Overloaded)
+			}
+		})
+		refused.Wait()
+		end()
+		searching.Wait()
+		for _, q := range searches {
+			if _, err := m.Transactions(t.Context(), q); err != nil {
+				t.Errorf("%+v afterwards: %v", q, err)
 			}
 		}
 	})

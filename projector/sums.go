@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/uptrace/bun"
 
@@ -60,8 +61,27 @@ func eachSum(ctx context.Context, query *bun.SelectQuery, use func(scan func(...
 	return rows.Err()
 }
 
-// costly runs a read whose cost depends on what is asked for. One that takes too long is READ_TIMEOUT.
+// scanPatience is how long a costly read waits for its turn.
+const scanPatience = 2 * time.Second
+
+// costly runs a read that may look through much. Few go on at once, so that the others find a connection: OVERLOADED
+// when its turn does not come soon, READ_TIMEOUT when it takes too long.
 func (m *ReadModel) costly(ctx context.Context, read func(ctx context.Context) error) error {
+	enough := time.NewTimer(scanPatience)
+	defer enough.Stop()
+	select {
+	case m.scans <- struct{}{}:
+		defer func() { <-m.scans }()
+	case <-enough.C:
+		return domain.Refuse(domain.Overloaded, "", "too many queries that look through much are being answered; try again later")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return m.lengthy(ctx, read)
+}
+
+// lengthy runs a read whose cost depends on what is asked for. One that takes too long is READ_TIMEOUT.
+func (m *ReadModel) lengthy(ctx context.Context, read func(ctx context.Context) error) error {
 	bounded, cancel := context.WithTimeout(ctx, m.cfg.ReadWait)
 	defer cancel()
 	err := read(bounded)

@@ -147,7 +147,7 @@ const versionCursor = "v"
 // in that of their ids, which begin with the time. An account's are all there of which it has an event, as far as that or
 // their own rows tell, whichever is further. An account's, a request's and those that are not completed are found by an
 // index; other filters look through what is there. BAD_USER_INPUT for a cursor of another kind of page, READ_TIMEOUT when
-// it takes too long.
+// it takes too long, OVERLOADED when too many look through what is there.
 func (m *ReadModel) Transactions(ctx context.Context, q TransactionsQuery) (page TransactionsPage, err error) {
 	first := bounds(q.First)
 	var rows []transactionPageRow
@@ -162,7 +162,11 @@ func (m *ReadModel) Transactions(ctx context.Context, q TransactionsQuery) (page
 	if err != nil {
 		return TransactionsPage{}, err
 	}
-	err = m.costly(ctx, func(ctx context.Context) error {
+	run := m.lengthy
+	if q.scans() {
+		run = m.costly
+	}
+	err = run(ctx, func(ctx context.Context) error {
 		if err := find.Scan(ctx); err != nil {
 			return err
 		}
@@ -189,6 +193,12 @@ func (m *ReadModel) Transactions(ctx context.Context, q TransactionsQuery) (page
 		return TransactionsPage{}, err
 	}
 	return page, nil
+}
+
+// scans tells whether no index finds what is asked for alone, so that few may be found among many.
+func (q *TransactionsQuery) scans() bool {
+	ofUnfinished := q.AccountID != "" && q.Status != "" && q.Status != transaction.Completed
+	return q.CorrelationID == "" && (q.Type != "" || ofUnfinished)
 }
 
 // ofAccount goes by an account's events. Each transaction has one there that is neither a reversal nor a release. Its own

@@ -19,6 +19,7 @@ const (
 	groupCost    = 50 // changes that are searched for in a period
 	explainCost  = 1000
 	booksCost    = 5000 // a trial balance
+	scanCost     = 500  // transactions that are searched for among all
 
 	// Lengths are never taken as more: resolvers refuse what is above.
 	maxPage  = 100
@@ -93,7 +94,7 @@ func (p *pricing) field(f *ast.Field) (cost, introspection int) {
 	if f.ObjectDefinition.Name == "Mutation" && f.Name == "submitBatch" {
 		return 1 + weight(f) + p.batch(f)*(commandCost+below), introspection
 	}
-	return 1 + weight(f) + p.page(f)*below, introspection
+	return 1 + weight(f) + p.scan(f) + p.page(f)*below, introspection
 }
 
 func weight(f *ast.Field) int {
@@ -110,6 +111,25 @@ func weight(f *ast.Field) int {
 		return seekCost
 	}
 	return 0
+}
+
+// scan is what a list of transactions costs more whose type no index finds.
+func (p *pricing) scan(f *ast.Field) int {
+	filter := f.Arguments.ForName("filter")
+	if filter == nil || f.ObjectDefinition.Name != "Query" || f.Name != "transactions" {
+		return 0
+	}
+	given := filter.Value.Children.ForName("type")
+	switch {
+	case filter.Value.Kind == ast.Variable:
+		p.dynamic = true
+		if in, _ := p.variables[filter.Value.Raw].(map[string]any); in["type"] == nil {
+			return 0
+		}
+	case given == nil || given.Kind == ast.NullValue:
+		return 0
+	}
+	return scanCost
 }
 
 // page is how many there may be of what stands below the field.

@@ -107,6 +107,9 @@ func TestCostsGrowWithPages(t *testing.T) {
 		`{ accounts { edges { cursor } } }`:                                                       6 + 20*2,
 		`{ accounts(first: 100) { edges { node { changes(first: 10) { edges { cursor } } } } } }`: 6 + 100*(2+6+10*2),
 		`query($n: Int = 3) { accounts(first: $n) { edges { cursor } } }`:                         6 + 20*2,
+		`{ transactions(first: 7, filter: {accountId: "a"}) { edges { cursor } } }`:               6 + 7*2,
+		`{ transactions(first: 7, filter: {accountId: "a", type: null}) { edges { cursor } } }`:   6 + 7*2,
+		`{ transactions(first: 7, filter: {type: REFUND}) { edges { cursor } } }`:                 6 + 500 + 7*2,
 	} {
 		d, errs := checker().get(query)
 		if len(errs) != 0 {
@@ -115,6 +118,29 @@ func TestCostsGrowWithPages(t *testing.T) {
 		p := pricing{limits: DefaultLimits().Query}
 		if got, _ := p.operation(d.doc.Operations[0]); got != want {
 			t.Errorf("%s costs %d, want %d", query, got, want)
+		}
+	}
+}
+
+func TestAFilterThatSearchesCostsAsMuchInAVariable(t *testing.T) {
+	const first = `query($f: TransactionFilter) { transactions(first: 7, filter: $f) { edges { cursor } } }`
+	for _, c := range []struct {
+		query  string
+		filter any
+		want   int
+	}{
+		{first, map[string]any{"type": "REFUND"}, 6 + 500 + 7*2},
+		{first, map[string]any{"status": "COMPLETED"}, 6 + 7*2},
+		{first, nil, 6 + 7*2},
+		{`query($f: TransactionType) { transactions(first: 7, filter: {type: $f}) { edges { cursor } } }`, "REFUND", 6 + 500 + 7*2},
+	} {
+		d, errs := checker().get(c.query)
+		if len(errs) != 0 {
+			t.Fatal(errs)
+		}
+		p := pricing{limits: DefaultLimits().Query, variables: map[string]any{"f": c.filter}}
+		if got, _ := p.operation(d.doc.Operations[0]); got != c.want {
+			t.Errorf("%s with %v costs %d, want %d", c.query, c.filter, got, c.want)
 		}
 	}
 }
