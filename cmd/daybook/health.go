@@ -17,8 +17,6 @@ const (
 	silence = 5 * time.Second
 	// behind is how old the state that the read model shows may be.
 	behind = 30 * time.Second
-	// pingEvery is how often at most the database is asked for a sign of life.
-	pingEvery = time.Second
 )
 
 // health tells how the parts of a node are. A part that is away makes the node degraded as long as it serves the rest:
@@ -30,9 +28,11 @@ type health struct {
 	// settled tells that this node has once owned all that was assigned to it.
 	settled bool
 
-	pinging sync.Mutex
-	pinged  time.Time
-	failed  error
+	database pulse
+}
+
+func newHealth(node *Main) *health {
+	return &health{node: node, database: pulse{ask: node.model.Ping, clock: node.clock}}
 }
 
 // Check implements server.Config's Health.
@@ -133,7 +133,7 @@ func (h *health) readModel(ctx context.Context) server.Component {
 	c := server.Component{
 		State: server.OK, Cause: cause, Details: map[string]any{"lagOffsets": lag, "lagSeconds": delay.Round(time.Millisecond).Seconds()},
 	}
-	err := h.ping(ctx)
+	err := h.database.check(ctx)
 	switch {
 	case err != nil:
 		c.State, c.Code = server.Degraded, "READ_MODEL_UNAVAILABLE"
@@ -146,21 +146,6 @@ func (h *health) readModel(ctx context.Context) server.Component {
 		c.Message = "queries show an old state; wait if it shrinks, else give the database more room or send fewer commands"
 	}
 	return c
-}
-
-// ping asks the database, which many who ask at once share.
-func (h *health) ping(ctx context.Context) error {
-	h.pinging.Lock()
-	defer h.pinging.Unlock()
-	if h.node.clock().Sub(h.pinged) < pingEvery {
-		return h.failed
-	}
-	err := h.node.model.Ping(ctx)
-	if ctx.Err() != nil {
-		return h.failed // Who asked has gone; that tells nothing.
-	}
-	h.pinged, h.failed = h.node.clock(), err
-	return err
 }
 
 // state tells whether the local state is written to disk.

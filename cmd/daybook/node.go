@@ -177,7 +177,7 @@ func (m *Main) assemble() {
 		Log: client, Model: m.model, Partitions: m.partitions, Logger: m.log,
 		Registerer: m.registry, Tracer: m.tracing.tracer,
 	})
-	checks := &health{node: m}
+	checks := newHealth(m)
 	m.server = server.New(server.Config{
 		Resolver: &resolvers.Resolver{
 			Commands: m.engine, Reads: m.model, Live: m.feed, Now: m.clock, NewID: ids.New, Logger: m.log,
