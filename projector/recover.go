@@ -87,24 +87,29 @@ func unseal(ctx context.Context, path string) (trust, string, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return 0, "", fmt.Errorf("reading the checksum of the read model: %w", err)
 	}
-	wasSealed := err == nil
+	hadSeal := err == nil
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		if leftover(path) {
 			return spoilt, "the file is missing", nil
 		}
 		return absent, "", nil
 	}
-	if wasSealed {
+	sum := strings.Trim(string(want), "\n\x00") // A power cut can leave a seal without its content: then it is none.
+	if sum != "" {
 		is, err := checksum(path)
 		if err != nil {
 			return 0, "", err
 		}
-		if is != strings.TrimSpace(string(want)) {
+		if is != sum {
 			return spoilt, "it is not as it was closed", nil
 		}
+	}
+	if hadSeal {
 		if err := os.Remove(path + sealSuffix); err != nil {
 			return 0, "", fmt.Errorf("the read model's checksum cannot be removed; mend the rights of its directory: %w", err)
 		}
+	}
+	if sum != "" {
 		return sealed, "", nil
 	}
 	if why := malformed(ctx, path); why != "" {
@@ -243,13 +248,24 @@ func sealFile(seal string) error {
 		return err
 	}
 	temporary := seal + ".tmp"
-	if err := os.WriteFile(temporary, []byte(sum+"\n"), 0o600); err != nil {
-		return fmt.Errorf("writing the checksum of the read model: %w", err)
+	err = writeSynced(temporary, sum+"\n")
+	if err == nil {
+		err = os.Rename(temporary, seal)
 	}
-	if err := os.Rename(temporary, seal); err != nil {
+	if err != nil {
 		return fmt.Errorf("writing the checksum of the read model: %w", err)
 	}
 	return nil
+}
+
+// writeSynced writes a file that keeps its content through a power cut, whatever it is renamed to.
+func writeSynced(path, content string) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(content)
+	return errors.Join(err, file.Sync(), file.Close())
 }
 
 func checksum(path string) (string, error) {
