@@ -180,6 +180,36 @@ func (m *ReadModel) Changes(ctx context.Context, q ChangesQuery) (ChangesPage, e
 	if err != nil {
 		return ChangesPage{}, err
 	}
+	return m.changesPage(ctx, rows, first)
+}
+
+// ChangesAfter returns a page of an account's changes after a version, oldest first, and the version that the account
+// had in the same moment: a page without more lacks no change up to it. The next page may be of an earlier moment, where a
+// database came back without its last transactions, or was emptied to be filled anew.
+func (m *ReadModel) ChangesAfter(ctx context.Context, accountID string, after int64, first int) (page ChangesPage, version int64, err error) {
+	first = bounds(first)
+	var rows []eventRow
+	err = m.query(ctx, func(ctx context.Context) error {
+		look, err := m.snapshot(ctx)
+		if err != nil {
+			return err
+		}
+		defer look.close()
+		if version, err = look.version(ctx, accountID); err != nil || version <= after {
+			return err
+		}
+		find := m.changesOf(look.tx.NewSelect().Model(&rows), ChangesQuery{AccountID: accountID, AfterVersion: after})
+		return find.Order("version").Limit(int64(first) + 1).Scan(ctx)
+	})
+	if err != nil {
+		return ChangesPage{}, 0, err
+	}
+	page, err = m.changesPage(ctx, rows, first)
+	return page, version, err
+}
+
+// changesPage makes a page of rows, which are up to one more than it may hold.
+func (m *ReadModel) changesPage(ctx context.Context, rows []eventRow, first int) (ChangesPage, error) {
 	page := ChangesPage{More: len(rows) > first}
 	for i := range rows[:min(len(rows), first)] {
 		change, err := rows[i].change()

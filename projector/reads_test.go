@@ -133,6 +133,41 @@ func TestChangesComeInPages(t *testing.T) {
 	})
 }
 
+func TestAPageOfChangesFitsTheVersionThatComesWithIt(t *testing.T) {
+	testenv.EachDatabase(t, func(t *testing.T, url string) {
+		l := newLedger(t)
+		l.history(7, 3000)
+		const id = "account-3"
+		m := openModel(t, url)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		// Changes come in between the two.
+		_, stop := project(t, l.client, m)
+		defer stop()
+		for after, version, more := int64(0), int64(0), true; more || version < l.accounts[id].Version; {
+			const first = 7
+			page, at, err := m.ChangesAfter(ctx, id, after, first)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := ChangesPage{}
+			for _, change := range l.changes[id] {
+				if change.Version <= after || change.Version > at {
+					continue
+				}
+				if want.More = len(want.Changes) == first; want.More {
+					break
+				}
+				want.Changes = append(want.Changes, change)
+			}
+			mustShowAlike(t, fmt.Sprintf("the page after %d at version %d", after, at), page, want)
+			if version, more = at, page.More; len(page.Changes) > 0 {
+				after = page.Changes[len(page.Changes)-1].Version
+			}
+		}
+	})
+}
+
 func TestAccountsAreFilteredAndComeInPages(t *testing.T) {
 	testenv.EachDatabase(t, func(t *testing.T, url string) {
 		l := newLedger(t)
@@ -281,7 +316,8 @@ func TestUnreachableDatabaseIsUnavailable(t *testing.T) {
 		_, err4 := m.Transaction(ctx, "a")
 		_, err5 := m.BalanceAt(ctx, "a", start)
 		_, err6 := m.Changes(ctx, ChangesQuery{AccountID: "a", First: 1})
-		for i, err := range []error{err1, err2, err3, err4, err5, err6, m.Ping(ctx)} {
+		_, _, err7 := m.ChangesAfter(ctx, "a", 0, 1)
+		for i, err := range []error{err1, err2, err3, err4, err5, err6, err7, m.Ping(ctx)} {
 			if domain.CodeOf(err) != domain.Unavailable {
 				t.Errorf("read %d: %v, want %s", i+1, err, domain.Unavailable)
 			}
@@ -312,6 +348,7 @@ func TestADamagedRowIsAFaultInsideAndNotADatabaseAway(t *testing.T) {
 			"account":      func() error { _, err := m.Account(ctx, "a", 0); return err },
 			"accounts":     func() error { _, err := m.Accounts(ctx, AccountsQuery{First: 5}); return err },
 			"changes":      func() error { _, err := m.Changes(ctx, ChangesQuery{AccountID: "a", First: 5}); return err },
+			"a feed's":     func() error { _, _, err := m.ChangesAfter(ctx, "a", 0, 5); return err },
 			"events":       func() error { _, err := m.Events(ctx, "a", 0, 5); return err },
 			"balance":      func() error { _, err := m.BalanceAt(ctx, "a", l.now); return err },
 			"statement":    func() error { _, err := m.Statement(ctx, "a", time.Time{}, time.Time{}); return err },

@@ -3,6 +3,7 @@ package projector
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/uptrace/bun"
@@ -53,6 +54,15 @@ func storedPositions(ctx context.Context, db bun.IDB) (map[place]int64, error) {
 		all[place{r.Topic, r.Partition}] = r.Next
 	}
 	return all, nil
+}
+
+// version returns the version that an account has; zero when there is none.
+func (s *snapshot) version(ctx context.Context, accountID string) (version int64, err error) {
+	err = s.tx.NewSelect().Model((*accountRow)(nil)).Column("version").Where("id = ?", accountID).Scan(ctx, &version)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return version, err
 }
 
 // each calls use with every row of the query, one after another, in no order.

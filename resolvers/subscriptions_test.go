@@ -197,16 +197,12 @@ func (faulty) Account(string) (account.State, error) {
 
 type faultyHistory struct{ faulty }
 
-func (h faultyHistory) Account(context.Context, string, int64) (account.State, error) {
-	return account.State{ID: "ann", Status: account.Active, Version: 2}, nil
-}
-
-func (h faultyHistory) Changes(_ context.Context, q projector.ChangesQuery) (projector.ChangesPage, error) {
-	if q.AfterVersion == 0 {
+func (h faultyHistory) ChangesAfter(_ context.Context, _ string, after int64, _ int) (projector.ChangesPage, int64, error) {
+	if after == 0 {
 		c := projector.Change{AccountID: "ann", Version: 1, BalanceChanged: account.BalanceChanged{Currency: "EUR"}}
-		return projector.ChangesPage{Changes: []projector.Change{c}, More: true}, nil
+		return projector.ChangesPage{Changes: []projector.Change{c}, More: true}, 2, nil
 	}
-	return projector.ChangesPage{}, h.fail()
+	return projector.ChangesPage{}, 0, h.fail()
 }
 
 func (faultyHistory) Transaction(context.Context, string) (transaction.State, error) {

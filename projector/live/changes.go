@@ -39,9 +39,7 @@ type ChangeFeed struct {
 	// page is what was read from the history and not given out; with its end all is given out up to pageEnd.
 	page    []projector.Change
 	pageEnd int64
-	// projected is a version that the read model has.
-	projected int64
-	behind    pauses
+	behind  pauses
 	// reading tells that the subscriber has gone to the history and not come back.
 	reading bool
 }
@@ -187,27 +185,16 @@ func (c *ChangeFeed) hasMore() bool {
 	return c.pageEnd > c.seen || (len(c.page) > 0 && c.page[len(c.page)-1].Version > c.seen)
 }
 
+// readPage keeps nothing of what earlier pages told of the read model: it can go back, as when a database comes back from a
+// crash or is filled anew.
 func (c *ChangeFeed) readPage(ctx context.Context) error {
-	if c.projected <= c.seen {
-		state, err := c.feed.cfg.History.Account(ctx, c.id, 0)
-		if err != nil {
-			return err
-		}
-		c.projected = state.Version
-	}
-	if c.projected <= c.seen {
-		return nil
-	}
-	page, err := c.feed.cfg.History.Changes(ctx, projector.ChangesQuery{
-		AccountID: c.id, AfterVersion: c.seen, First: c.feed.cfg.PageSize,
-	})
+	page, version, err := c.feed.cfg.History.ChangesAfter(ctx, c.id, c.seen, c.feed.cfg.PageSize)
 	if err != nil {
 		return err
 	}
-	c.page = page.Changes
+	c.page, c.pageEnd = page.Changes, 0
 	if !page.More {
-		// The version was read before the page, so the page lacks no change up to it.
-		c.pageEnd = c.projected
+		c.pageEnd = version
 	}
 	return nil
 }

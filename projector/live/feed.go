@@ -36,9 +36,9 @@ type Accounts interface {
 
 // History is what the feed needs of the read model. One that cannot be reached is a *domain.Refusal.
 type History interface {
-	// Account returns the zero State for an unknown account; the feed never asks to wait for a version.
-	Account(ctx context.Context, id string, atLeast int64) (account.State, error)
-	Changes(ctx context.Context, q projector.ChangesQuery) (projector.ChangesPage, error)
+	// ChangesAfter returns a page of an account's changes after a version, oldest first, and the version that the account
+	// had in the same moment: a page without more lacks no change up to it.
+	ChangesAfter(ctx context.Context, accountID string, after int64, first int) (page projector.ChangesPage, version int64, err error)
 	// Transaction returns the zero State for an unknown transaction.
 	Transaction(ctx context.Context, id string) (transaction.State, error)
 }

@@ -93,6 +93,10 @@ func (r *race) projectAtRandom(id string, rnd *rand.Rand, done <-chan struct{}) 
 		default:
 		}
 		at = min(at+rnd.Int64N(8), r.version(id))
+		if rnd.IntN(16) == 0 { // A database that comes back without its last moments.
+			at = max(0, at-rnd.Int64N(30))
+			r.goBack(id, at)
+		}
 		r.project(id, at)
 		for range rnd.IntN(20) {
 			runtime.Gosched()

@@ -100,6 +100,13 @@ func (w *world) project(id string, version int64) {
 	w.projected[id] = max(w.projected[id], min(version, int64(len(w.events[id]))))
 }
 
+// goBack lets the read model lose what it had after a version.
+func (w *world) goBack(id string, version int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.projected[id] = min(w.projected[id], version)
+}
+
 // nextChange is the version of the first change after a version; zero when there is none.
 func (w *world) nextChange(id string, after int64) int64 {
 	w.mu.Lock()
@@ -141,30 +148,20 @@ func (m model) look() error {
 	return nil
 }
 
-// Account implements History.
-func (m model) Account(_ context.Context, id string, _ int64) (account.State, error) {
+// ChangesAfter implements History.
+func (m model) ChangesAfter(_ context.Context, id string, after int64, first int) (page projector.ChangesPage, version int64, err error) {
 	if err := m.look(); err != nil {
-		return account.State{}, err
+		return page, 0, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return stateAt(id, m.projected[id]), nil
-}
-
-// Changes implements History.
-func (m model) Changes(_ context.Context, q projector.ChangesQuery) (projector.ChangesPage, error) {
-	var page projector.ChangesPage
-	if err := m.look(); err != nil {
-		return page, err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for i := q.AfterVersion; i < m.projected[q.AccountID]; i++ {
-		c := changeOf(&m.events[q.AccountID][i].Event, time.Time{})
+	version = m.projected[id]
+	for i := after; i < version; i++ {
+		c := changeOf(&m.events[id][i].Event, time.Time{})
 		if c == nil {
 			continue
 		}
-		if page.More = len(page.Changes) == q.First; page.More {
+		if page.More = len(page.Changes) == first; page.More {
 			break
 		}
 		page.Changes = append(page.Changes, c.Change)
@@ -173,9 +170,9 @@ func (m model) Changes(_ context.Context, q projector.ChangesQuery) (projector.C
 		m.forge(&page)
 	}
 	if m.onward != nil && m.onward() {
-		m.projected[q.AccountID] = int64(len(m.events[q.AccountID]))
+		m.projected[id] = int64(len(m.events[id]))
 	}
-	return page, nil
+	return page, version, nil
 }
 
 // Transaction implements History.
