@@ -25,7 +25,7 @@ const (
 )
 
 var advices = map[string]advice{
-	"ACCOUNT_NOT_FOUND":      rule("Once the account is created.", "accountId", "fromAccountId", "toAccountId"),
+	"ACCOUNT_NOT_FOUND":      {watched: true, again: "Once the account is created.", fields: []string{"accountId", "fromAccountId", "toAccountId"}},
 	"ACCOUNT_EXISTS":         rule("No. Choose another id.", "id"),
 	"ACCOUNT_SUSPENDED":      rule("Once the account is active again.", "accountId", "fromAccountId", "paymentId", "holdId"),
 	"ACCOUNT_CLOSED":         rule("No. Closing is final.", "accountId", "fromAccountId", "toAccountId", "paymentId", "holdId", "status"),
