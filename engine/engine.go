@@ -73,7 +73,9 @@ type Engine struct {
 	waiters    waiters
 	// forwarder is nil in a node that has no other beside it.
 	forwarder *forwarder
-	metrics   *metrics
+	// ends tells where the account events end.
+	ends    *eventstore.Ends
+	metrics *metrics
 }
 
 // New makes an engine; Run starts it.
@@ -97,6 +99,7 @@ func New(cfg Config, log Log, s *store.Store) *Engine {
 	for id := range cfg.Partitions {
 		e.partitions[id] = &partition{engine: e, id: id, queue: make(chan *request, cfg.QueueLength), handed: make(chan stepBatch, handoverBuffer), freezes: make(chan freeze)}
 	}
+	e.ends = eventstore.NewEnds(cfg.Partitions, e.askEnd)
 	if cfg.NodeID != "" {
 		e.forwarder = newForwarder(e)
 	}

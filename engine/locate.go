@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"daybook/domain"
@@ -11,8 +12,12 @@ import (
 	"daybook/eventstore"
 )
 
-// catchUpPoll is how often is looked whether a partition that is followed has come as far as the log.
-const catchUpPoll = 2 * time.Millisecond
+// It is looked at growing intervals whether a partition that is followed has come as far as the log: what it lacks is
+// mostly there in a moment, and if not there may be many who wait for it.
+const (
+	firstCatchUpPoll = 2 * time.Millisecond
+	lastCatchUpPoll  = 100 * time.Millisecond
+)
 
 // locator looks for what the commands of one request are about, in this node's copies of the partitions. What it does not
 // find there it looks for again once they hold all that stood in the log when it was asked: a node that has just started,
@@ -102,21 +107,25 @@ func (l *locator) catchUp(ctx context.Context, p int32) error {
 	if l.complete == nil {
 		l.complete = map[int32]error{}
 	}
-	err = l.engine.catchUp(ctx, p)
+	err = l.engine.CatchUp(ctx, p)
+	if refusal := (*domain.Refusal)(nil); errors.As(err, &refusal) && refusal.Code == domain.Unavailable {
+		err = domain.Refuse(domain.Unavailable, "", "this command did nothing: %s", refusal.Message)
+	}
 	l.complete[p] = err
 	return err
 }
 
-func (e *Engine) catchUp(ctx context.Context, p int32) error {
+// CatchUp waits until this node's copy of a partition holds all that stood in the log when it was called. UNAVAILABLE when
+// it does not before ctx ends. Many may call it at once.
+func (e *Engine) CatchUp(ctx context.Context, p int32) error {
 	behind := func() error {
-		return domain.Refuse(domain.Unavailable, "", "this command did nothing: this node has not read the log to its end yet; try again later")
+		return domain.Refuse(domain.Unavailable, "", "this node has not read the log to its end yet; try again later, or on another node")
 	}
-	end, err := e.log.EndOffset(eventstore.AccountEvents, p)
+	end, err := e.ends.Of(ctx, p)
 	if err != nil {
-		e.cfg.Logger.Warn("the end of the log cannot be found and a command is refused; look whether the brokers run", "partition", p, "error", err)
 		return behind()
 	}
-	for {
+	for pause := firstCatchUpPoll; ; pause = min(2*pause, lastCatchUpPoll) {
 		position, err := e.store.Position(p)
 		if err != nil {
 			return publicError(err)
@@ -124,10 +133,19 @@ func (e *Engine) catchUp(ctx context.Context, p int32) error {
 		if position.Next >= end {
 			return nil
 		}
-		if sleep(ctx, catchUpPoll); ctx.Err() != nil {
+		if sleep(ctx, pause); ctx.Err() != nil {
 			return behind()
 		}
 	}
+}
+
+// askEnd asks the log where a partition of account events ends.
+func (e *Engine) askEnd(p int32) (int64, error) {
+	end, err := e.log.EndOffset(eventstore.AccountEvents, p)
+	if err != nil {
+		e.cfg.Logger.Warn("the end of the log cannot be found and what needs it is refused; look whether the brokers run", "partition", p, "error", err)
+	}
+	return end, err
 }
 
 func (e *Engine) receipt(paymentID string) (account.Receipt, error) {

@@ -189,7 +189,7 @@ func TestBadSubscriptionsAreRefused(t *testing.T) {
 // faulty is an account at version 3 whose history gives one change and then fails.
 type faulty struct{ fail func() error }
 
-func (faulty) Owned() []int32 { return []int32{0} }
+func (faulty) CatchUp(context.Context, int32) error { return nil }
 
 func (faulty) Account(string) (account.State, error) {
 	return account.State{ID: "ann", Status: account.Active, Version: 3}, nil

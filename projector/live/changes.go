@@ -3,7 +3,6 @@ package live
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"daybook/domain"
@@ -46,13 +45,9 @@ type ChangeFeed struct {
 
 // Changes begins a feed of an account's changes: those after the given version, or those to come when it is nil.
 // Refusals: ACCOUNT_NOT_FOUND, BAD_USER_INPUT for a version that is negative or that the account does not have yet,
-// OVERLOADED. Close the feed when it is of no more use.
+// UNAVAILABLE when this node cannot tell that yet, OVERLOADED. Close the feed when it is of no more use.
 func (f *Feed) Changes(ctx context.Context, accountID string, after *int64) (*ChangeFeed, error) {
-	var from int64
-	if after != nil {
-		from = *after
-	}
-	if from < 0 {
+	if after != nil && *after < 0 {
 		return nil, domain.Refuse(domain.BadUserInput, "afterVersion", "afterVersion must not be negative; give the last version you saw, or 0 for all")
 	}
 	if err := f.enter(); err != nil {
@@ -60,44 +55,62 @@ func (f *Feed) Changes(ctx context.Context, accountID string, after *int64) (*Ch
 	}
 	c := &ChangeFeed{feed: f, id: accountID, watched: f.accounts.watch(accountID)}
 	c.resetPauses()
-	state, err := f.present(ctx, accountID, from)
+	state, err := f.present(ctx, accountID, after)
 	if err != nil {
 		c.Close()
 		return nil, err
 	}
 	c.known, c.seen = state.Version, state.Version
 	if after != nil && !planted.Bug("resumed from now") {
-		c.seen = from
+		c.seen = *after
 	}
 	return c, nil
 }
 
-// present returns the account's state, which must have the version. A node that only follows the account's partition
-// can be a moment behind what the client saw elsewhere, so it waits before it refuses.
-func (f *Feed) present(ctx context.Context, id string, version int64) (account.State, error) {
-	partition := eventstore.PartitionOf(id, f.cfg.Partitions)
-	waits := newPauses(firstPause, longestPause, f.cfg.FollowWait)
-	for {
-		owned := slices.Contains(f.cfg.Accounts.Owned(), partition)
-		state, err := f.cfg.Accounts.Account(id)
-		if err != nil {
-			return state, fmt.Errorf("looking up an account to watch: %w", err)
+// present returns the account's state, which must have the version if there is one. What this node's copy of the partition
+// holds of it is enough when it has the version. Otherwise the copy has to come to the end of the log first: it can lag,
+// even on the partition's owner, which may have been replaced without hearing of it, and then it neither tells that
+// something is not there nor where the present is.
+func (f *Feed) present(ctx context.Context, id string, after *int64) (account.State, error) {
+	if after != nil {
+		state, err := f.lookUp(id)
+		if err != nil || (state.Exists() && state.Version >= *after) {
+			return state, err
 		}
-		if state.Exists() && state.Version >= version {
-			return state, nil
-		}
-		if !owned && waits.wait(ctx) {
-			continue
-		}
-		switch {
-		case ctx.Err() != nil:
-			return state, ctx.Err()
-		case !state.Exists():
-			return state, domain.Refuse(domain.AccountNotFound, "accountId", "no account has this id; create it first or correct the id")
-		}
+	}
+	if err := f.catchUp(ctx, id); err != nil {
+		return account.State{}, err
+	}
+	state, err := f.lookUp(id)
+	switch {
+	case err != nil:
+		return state, err
+	case !state.Exists():
+		return state, domain.Refuse(domain.AccountNotFound, "accountId", "no account has this id; create it first or correct the id")
+	case after != nil && state.Version < *after:
 		return state, domain.Refuse(domain.BadUserInput, "afterVersion",
 			"the account is at version %d; afterVersion must not be above it", state.Version)
 	}
+	return state, nil
+}
+
+func (f *Feed) lookUp(id string) (account.State, error) {
+	state, err := f.cfg.Accounts.Account(id)
+	if err != nil {
+		return state, fmt.Errorf("looking up an account to watch: %w", err)
+	}
+	return state, nil
+}
+
+// catchUp waits, a bounded time, until this node's copy of the account's partition has come to the end of the log.
+func (f *Feed) catchUp(ctx context.Context, id string) error {
+	bounded, cancel := context.WithTimeout(ctx, f.cfg.CatchUpWait)
+	defer cancel()
+	err := f.cfg.Accounts.CatchUp(bounded, eventstore.PartitionOf(id, f.cfg.Partitions))
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
 }
 
 // Next waits for the next change. It ends with the context's error, or with a *domain.Refusal: UNAVAILABLE when the

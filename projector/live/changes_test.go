@@ -254,60 +254,6 @@ func TestWhatEverybodyHasSeenIsLetGoOf(t *testing.T) {
 	b.Close()
 }
 
-func TestChangesAreRefused(t *testing.T) {
-	w := newWorld()
-	w.open("ann")
-	version := func(v int64) *int64 { return &v }
-	for _, tc := range []struct {
-		name  string
-		id    string
-		after *int64
-		want  domain.Code
-	}{
-		{"of an unknown account", "nobody", nil, domain.AccountNotFound},
-		{"of an unknown account after a version", "nobody", version(3), domain.AccountNotFound},
-		{"after a negative version", "ann", version(-1), domain.BadUserInput},
-		{"after a version that is not there yet", "ann", version(2), domain.BadUserInput},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			f := New(w.config())
-			if _, err := f.Changes(t.Context(), tc.id, tc.after); domain.CodeOf(err) != tc.want {
-				t.Errorf("got %v, want %s", err, tc.want)
-			}
-			assertEmpty(t, f)
-		})
-	}
-}
-
-func TestAFollowerWaitsForWhatTheClientSawElsewhere(t *testing.T) {
-	w := newWorld()
-	w.owned = nil
-	cfg := w.config()
-	cfg.FollowWait = time.Minute
-	f := New(cfg)
-	opened := make(chan *ChangeFeed)
-	go func() {
-		after := int64(2)
-		c, err := f.Changes(t.Context(), "ann", &after)
-		if err != nil {
-			t.Error(err)
-		}
-		opened <- c
-	}()
-	w.open("ann")
-	w.credit(f, "ann")
-	c := <-opened
-	w.credit(f, "ann")
-	if got := next(t, c); got.Version != 3 {
-		t.Errorf("got version %d, want 3", got.Version)
-	}
-	c.Close()
-	cfg.FollowWait = 10 * time.Millisecond
-	if _, err := New(cfg).Changes(t.Context(), "nobody", nil); domain.CodeOf(err) != domain.AccountNotFound {
-		t.Errorf("an unknown account: %v", err)
-	}
-}
-
 func TestAFeedWhoseHistoryDoesNotComeSaysWhereToResume(t *testing.T) {
 	for name, prepare := range map[string]func(*world){
 		"late":        func(w *world) { w.project("ann", 2) },

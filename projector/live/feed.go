@@ -30,8 +30,9 @@ type Log interface {
 type Accounts interface {
 	// Account returns the zero State for an unknown account. An event is in it before it is published.
 	Account(id string) (account.State, error)
-	// Owned lists the partitions of which this node is the only writer, so that its state is the present one.
-	Owned() []int32
+	// CatchUp waits until the state holds all that stood in the log of a partition when it was called. UNAVAILABLE when it
+	// does not before ctx ends. Many may call it at once.
+	CatchUp(ctx context.Context, partition int32) error
 }
 
 // History is what the feed needs of the read model. One that cannot be reached is a *domain.Refusal.
@@ -69,9 +70,9 @@ type Config struct {
 	HistoryReads int
 	// Patience bounds the pauses, added up, in which a subscriber waits for the read model to go on. Default 30 s.
 	Patience time.Duration
-	// FollowWait bounds how long a node that only follows an account's partition waits for what a client has seen
-	// already on another node. Default 500 ms.
-	FollowWait time.Duration
+	// CatchUpWait bounds how long is waited for what this node has read to come up to the end of the log, where a feed cannot
+	// begin or be refused without. Default 5 s.
+	CatchUpWait time.Duration
 	// SettleWait bounds how long a transaction that the read model does not have yet is waited for. Default 2 s.
 	SettleWait time.Duration
 }
@@ -95,7 +96,7 @@ func New(cfg Config) *Feed {
 	cfg.PageSize = positiveOr(cfg.PageSize, 100)
 	cfg.HistoryReads = positiveOr(cfg.HistoryReads, 8)
 	cfg.Patience = positiveOr(cfg.Patience, 30*time.Second)
-	cfg.FollowWait = positiveOr(cfg.FollowWait, 500*time.Millisecond)
+	cfg.CatchUpWait = positiveOr(cfg.CatchUpWait, 5*time.Second)
 	cfg.SettleWait = positiveOr(cfg.SettleWait, 2*time.Second)
 	f := &Feed{cfg: cfg, reading: make(chan struct{}, cfg.HistoryReads), trouble: make([]atomic.Pointer[string], cfg.Partitions)}
 	f.metrics = newMetrics(cfg.Registerer, f)

@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -28,10 +29,19 @@ type world struct {
 	mu        sync.Mutex
 	events    map[string][]eventstore.Recorded
 	projected map[string]int64
-	owned     []int32
 	looks     int
 
+	// copied are the versions that the node's copy has of accounts of which it lacks something; catching up ends that.
+	copied map[string]int64
+	// stuck keeps the copy from catching up; away is why the end of the log cannot be found.
+	stuck bool
+	away  error
+	// caughtUp counts how often the copy was to catch up.
+	caughtUp int
+
 	transactions map[string]transaction.State
+	// end is where every partition of transaction events ends.
+	end int64
 	// fault, when set, may fail a look into the read model.
 	fault func() error
 	// forge, when set, may change a page of it.
@@ -44,20 +54,42 @@ type world struct {
 
 func newWorld() *world {
 	return &world{
-		events: map[string][]eventstore.Recorded{}, projected: map[string]int64{}, owned: []int32{0, 1, 2},
+		events: map[string][]eventstore.Recorded{}, projected: map[string]int64{}, copied: map[string]int64{},
 		transactions: map[string]transaction.State{},
 	}
 }
 
 func (w *world) config() Config {
-	return Config{Partitions: 3, Accounts: w, History: model{w}, Logger: testenv.Logger(), Clock: time.Now, Patience: 10 * time.Second}
+	return Config{Log: w, Partitions: 3, Accounts: w, History: model{w}, Logger: testenv.Logger(), Clock: time.Now, Patience: 10 * time.Second}
 }
 
-// Owned implements Accounts.
-func (w *world) Owned() []int32 {
+// CatchUp implements Accounts.
+func (w *world) CatchUp(ctx context.Context, _ int32) error {
+	w.mu.Lock()
+	stuck, err := w.stuck, w.away
+	if w.caughtUp++; !stuck && err == nil {
+		clear(w.copied)
+	}
+	w.mu.Unlock()
+	if stuck {
+		<-ctx.Done()
+	}
+	if stuck || err != nil {
+		return domain.Refuse(domain.Unavailable, "", "the log was not read to its end yet")
+	}
+	return nil
+}
+
+// EndOffset implements Log.
+func (w *world) EndOffset(string, int32) (int64, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.owned
+	return w.end, w.away
+}
+
+// OpenReader implements Log.
+func (w *world) OpenReader(string, int32) (eventstore.Reader, error) {
+	return nil, errors.New("this log cannot be read")
 }
 
 // record writes an account's next event into the log and the node's state, without publishing it.
@@ -121,7 +153,13 @@ func (w *world) nextChange(id string, after int64) int64 {
 
 // Account implements Accounts.
 func (w *world) Account(id string) (account.State, error) {
-	state := stateAt(id, w.version(id))
+	version := w.version(id)
+	w.mu.Lock()
+	if copied, lacks := w.copied[id]; lacks {
+		version = copied
+	}
+	w.mu.Unlock()
+	state := stateAt(id, version)
 	if w.meanwhile != nil {
 		w.meanwhile()
 	}
