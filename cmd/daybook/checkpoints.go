@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"daybook/domain"
 	"daybook/engine/snapshot"
 	"daybook/internal/ids"
 	"daybook/internal/planted"
@@ -53,6 +54,15 @@ func (m *Main) isRestored() bool {
 	default:
 		return false
 	}
+}
+
+// mayFeed refuses feeds of changes until the engine has what it begins with. What a checkpoint brings is never published,
+// and a feed that began before on older state would miss it.
+func (m *Main) mayFeed() error {
+	if m.isRestored() {
+		return nil
+	}
+	return domain.Refuse(domain.Unavailable, "", "local state is being restored from checkpoints; subscribe again later, or on another node")
 }
 
 // awaitRestored waits until the engine has what it begins with; false when ctx ended first.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/shopspring/decimal"
 
+	"daybook/domain"
 	"daybook/domain/account"
 	"daybook/engine/ledger"
 	"daybook/internal/testenv"
@@ -69,6 +70,30 @@ func TestANodeThatLostItsStateStartsFromTheLastCheckpoint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestNoFeedBeginsOnStateThatIsToBeReplaced(t *testing.T) {
+	cfg := config{Listen: "127.0.0.1:0", DataDir: filepath.Join(t.TempDir(), "node"), SessionTimeout: minSession}
+	quiet := slog.New(slog.DiscardHandler)
+	err := withNode(t.Context(), cfg, quiet, func(m *Main) error { return openFunded(t.Context(), m, "account") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := NewMain(cfg, quiet)
+	if err := m.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close() //nolint:errcheck // It never ran.
+	after := int64(1)
+	if _, err := m.feed.Changes(t.Context(), "account", &after); domain.CodeOf(err) != domain.Unavailable {
+		t.Errorf("before the restore is over: got %v, want %s", err, domain.Unavailable)
+	}
+	close(m.restored)
+	feed, err := m.feed.Changes(t.Context(), "account", &after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	feed.Close()
 }
 
 // openFunded opens an account and puts money on it.

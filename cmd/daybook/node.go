@@ -170,7 +170,7 @@ func (m *Main) assemble() {
 	m.engine = engine.New(cfg, client, m.store)
 	m.checkpointed = snapshot.NewMetrics(m.registry, m.partitions)
 	m.feed = live.New(live.Config{
-		Log: client, Partitions: m.partitions, Accounts: m.engine, History: m.model, Logger: m.log, Clock: m.clock,
+		Log: client, Partitions: m.partitions, Accounts: m.engine, History: m.model, Logger: m.log, Clock: m.clock, Admit: m.mayFeed,
 		Registerer: m.registry, Tracer: m.tracing.tracer,
 	})
 	m.projector = projector.NewProjector(projector.ProjectorConfig{

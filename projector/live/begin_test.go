@@ -120,3 +120,21 @@ func TestWhoeverResumesAfterWhatTheCopyHasNeedsNoLog(t *testing.T) {
 		t.Errorf("got version %d after catching up %d times, want 3 without", got.Version, w.caughtUp)
 	}
 }
+
+func TestANodeThatIsNotToFeedSaysSo(t *testing.T) {
+	w := newWorld()
+	w.open("ann")
+	cfg := w.config()
+	away := unavailable()
+	cfg.Admit = func() error { return away }
+	f := New(cfg)
+	after := int64(1)
+	for _, after := range []*int64{nil, &after} {
+		if _, err := f.Changes(t.Context(), "ann", after); !errors.Is(err, away) {
+			t.Errorf("got %v, want %v", err, away)
+		}
+	}
+	assertEmpty(t, f)
+	away = nil
+	f.mustChanges(t, "ann", after).Close()
+}

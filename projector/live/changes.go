@@ -45,10 +45,15 @@ type ChangeFeed struct {
 
 // Changes begins a feed of an account's changes: those after the given version, or those to come when it is nil.
 // Refusals: ACCOUNT_NOT_FOUND, BAD_USER_INPUT for a version that is negative or that the account does not have yet,
-// UNAVAILABLE when this node cannot tell that yet, OVERLOADED. Close the feed when it is of no more use.
+// UNAVAILABLE when this node cannot tell that yet or cannot feed, OVERLOADED. Close the feed when it is of no more use.
 func (f *Feed) Changes(ctx context.Context, accountID string, after *int64) (*ChangeFeed, error) {
 	if after != nil && *after < 0 {
 		return nil, domain.Refuse(domain.BadUserInput, "afterVersion", "afterVersion must not be negative; give the last version you saw, or 0 for all")
+	}
+	if f.cfg.Admit != nil {
+		if err := f.cfg.Admit(); err != nil {
+			return nil, err
+		}
 	}
 	if err := f.enter(); err != nil {
 		return nil, err

@@ -62,6 +62,8 @@ type Config struct {
 	// MaxSubscribers bounds the open feeds, of both kinds together. Default 20,000.
 	MaxSubscribers int
 	// Buffer is how many of a watched account's last events are kept for its subscribers. Default 256.
+	// Admit, when set, can refuse feeds of changes because of the state of the node.
+	Admit func() error
 	Buffer int
 	// PageSize is how many changes one look into the history brings. Default 100.
 	PageSize int
