@@ -315,6 +315,12 @@ func (l *ledger) mustEqualFold(m *ReadModel) {
 			l.t.Fatal(err)
 		}
 		mustShowAlike(l.t, "transaction "+id, got, want)
+		partition := eventstore.PartitionOf(id, partitions)
+		got, next, err := m.TransactionProjected(ctx, id, partition)
+		if end := l.offsets[place{eventstore.TransactionEvents, partition}]; err != nil || next < end {
+			l.t.Fatalf("transactions are told to be projected up to %d, %v, and are to %d", next, err, end)
+		}
+		mustShowAlike(l.t, "transaction "+id+" and how far it is projected", got, want)
 		record, err := m.TransactionRecord(ctx, id)
 		if err != nil {
 			l.t.Fatal(err)

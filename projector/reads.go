@@ -12,6 +12,7 @@ import (
 	"daybook/domain"
 	"daybook/domain/account"
 	"daybook/domain/transaction"
+	"daybook/eventstore"
 	"daybook/internal/planted"
 )
 
@@ -135,6 +136,30 @@ func (m *ReadModel) Transaction(ctx context.Context, id string) (s transaction.S
 	return s, err
 }
 
+// TransactionProjected is Transaction, and returns also the offset up to which a partition of transaction events was
+// projected in the same moment.
+func (m *ReadModel) TransactionProjected(ctx context.Context, id string, partition int32) (s transaction.State, next int64, err error) {
+	err = m.query(ctx, func(ctx context.Context) error {
+		look, err := m.snapshot(ctx)
+		if err != nil {
+			return err
+		}
+		defer look.close()
+		positions, err := look.positions(ctx)
+		if err != nil {
+			return err
+		}
+		next = positions[place{eventstore.TransactionEvents, partition}]
+		row, found, err := byID[transactionRow](ctx, look.tx, id)
+		if err != nil || !found {
+			return err
+		}
+		s, err = row.state()
+		return err
+	})
+	return s, next, err
+}
+
 // BalanceAt returns the balance after the last event at or before the moment; not valid before the account was created.
 func (m *ReadModel) BalanceAt(ctx context.Context, accountID string, at time.Time) (balance decimal.NullDecimal, err error) {
 	err = m.query(ctx, func(ctx context.Context) error {
@@ -250,7 +275,7 @@ func (m *ReadModel) query(ctx context.Context, read func(ctx context.Context) er
 }
 
 // byID reads the row of an id; not found when there is none.
-func byID[R any](ctx context.Context, db *bun.DB, id string) (row R, found bool, err error) {
+func byID[R any](ctx context.Context, db bun.IDB, id string) (row R, found bool, err error) {
 	err = db.NewSelect().Model(&row).Where("id = ?", id).Scan(ctx)
 	if errors.Is(err, sql.ErrNoRows) {
 		return row, false, nil

@@ -317,7 +317,8 @@ func TestUnreachableDatabaseIsUnavailable(t *testing.T) {
 		_, err5 := m.BalanceAt(ctx, "a", start)
 		_, err6 := m.Changes(ctx, ChangesQuery{AccountID: "a", First: 1})
 		_, _, err7 := m.ChangesAfter(ctx, "a", 0, 1)
-		for i, err := range []error{err1, err2, err3, err4, err5, err6, err7, m.Ping(ctx)} {
+		_, _, err8 := m.TransactionProjected(ctx, "a", 0)
+		for i, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8, m.Ping(ctx)} {
 			if domain.CodeOf(err) != domain.Unavailable {
 				t.Errorf("read %d: %v, want %s", i+1, err, domain.Unavailable)
 			}

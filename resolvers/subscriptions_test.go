@@ -209,6 +209,10 @@ func (faultyHistory) Transaction(context.Context, string) (transaction.State, er
 	return transaction.State{}, nil
 }
 
+func (faultyHistory) TransactionProjected(context.Context, string, int32) (transaction.State, int64, error) {
+	return transaction.State{}, 0, nil
+}
+
 type noLog struct{}
 
 func (noLog) OpenReader(string, int32) (eventstore.Reader, error) { return nil, errors.New("no log") }

@@ -42,6 +42,9 @@ type History interface {
 	ChangesAfter(ctx context.Context, accountID string, after int64, first int) (page projector.ChangesPage, version int64, err error)
 	// Transaction returns the zero State for an unknown transaction.
 	Transaction(ctx context.Context, id string) (transaction.State, error)
+	// TransactionProjected returns also the offset up to which a partition of transaction events was projected in the same
+	// moment.
+	TransactionProjected(ctx context.Context, id string, partition int32) (s transaction.State, next int64, err error)
 }
 
 // Config is what a feed works with. Everything down to Clock is required.
@@ -59,11 +62,11 @@ type Config struct {
 	Registerer prometheus.Registerer
 	Tracer     trace.Tracer
 
+	// Admit, when set, can refuse feeds of changes because of the state of the node.
+	Admit func() error
 	// MaxSubscribers bounds the open feeds, of both kinds together. Default 20,000.
 	MaxSubscribers int
 	// Buffer is how many of a watched account's last events are kept for its subscribers. Default 256.
-	// Admit, when set, can refuse feeds of changes because of the state of the node.
-	Admit func() error
 	Buffer int
 	// PageSize is how many changes one look into the history brings. Default 100.
 	PageSize int
@@ -87,6 +90,8 @@ type Feed struct {
 	transactions transactions
 	reading      chan struct{}
 	metrics      *metrics
+	// ends tells where the transaction events end.
+	ends *eventstore.Ends
 	// trouble is what keeps a partition of transaction events from being followed.
 	trouble []atomic.Pointer[string]
 }
@@ -102,6 +107,9 @@ func New(cfg Config) *Feed {
 	cfg.SettleWait = positiveOr(cfg.SettleWait, 2*time.Second)
 	f := &Feed{cfg: cfg, reading: make(chan struct{}, cfg.HistoryReads), trouble: make([]atomic.Pointer[string], cfg.Partitions)}
 	f.metrics = newMetrics(cfg.Registerer, f)
+	f.ends = eventstore.NewEnds(cfg.Partitions, func(partition int32) (int64, error) {
+		return cfg.Log.EndOffset(eventstore.TransactionEvents, partition)
+	})
 	f.accounts.init()
 	f.transactions.init()
 	return f

@@ -155,19 +155,57 @@ func (t *TransactionFeed) begin(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
-		return domain.Refuse(domain.TransactionNotFound, "id", "no transaction has this id; correct it")
+		return t.beginLate(ctx)
 	}
 }
 
+// beginLate is begin for what did not come in a moment. That it is not there is told only by a read model that holds all that
+// stands in the log by now.
+func (t *TransactionFeed) beginLate(ctx context.Context) error {
+	bounded, cancel := context.WithTimeout(ctx, t.feed.cfg.CatchUpWait)
+	defer cancel()
+	partition := eventstore.PartitionOf(t.id, t.feed.cfg.Partitions)
+	end, err := t.feed.ends.Of(bounded, partition)
+	waits := newPauses(firstPause, longestPause, math.MaxInt64)
+	for again := err == nil; again; again = waits.wait(bounded) {
+		var state transaction.State
+		var projected int64
+		err := t.read(bounded, func() (err error) {
+			state, projected, err = t.feed.cfg.History.TransactionProjected(bounded, t.id, partition)
+			return err
+		})
+		switch {
+		case bounded.Err() != nil || (err != nil && passing(err)):
+			continue
+		case err != nil:
+			return err
+		case state.Status != "":
+			t.state = state
+			return nil
+		case projected >= end:
+			return domain.Refuse(domain.TransactionNotFound, "id", "no transaction has this id; correct it")
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return domain.Refuse(domain.Unavailable, "", "the read model does not show the log to its end yet, nor this transaction; subscribe again later")
+}
+
 func (t *TransactionFeed) look(ctx context.Context) (state transaction.State, err error) {
-	err = t.feed.read(ctx, func() error {
+	err = t.read(ctx, func() (err error) {
 		state, err = t.feed.cfg.History.Transaction(ctx, t.id)
 		return err
 	})
-	if err != nil && !passing(err) && ctx.Err() == nil {
-		return state, fmt.Errorf("reading a transaction to watch: %w", err)
-	}
 	return state, err
+}
+
+func (t *TransactionFeed) read(ctx context.Context, look func() error) error {
+	err := t.feed.read(ctx, look)
+	if err != nil && !passing(err) && ctx.Err() == nil {
+		return fmt.Errorf("reading a transaction to watch: %w", err)
+	}
+	return err
 }
 
 // Next waits for the next state. After a final one it ends with io.EOF, else with the context's error.

@@ -257,18 +257,23 @@ func TestATransactionTheReadModelDoesNotHaveYetIsWaitedFor(t *testing.T) {
 func TestATransactionThatDoesNotComeIsRefused(t *testing.T) {
 	broken := errors.New("no such table")
 	for name, tc := range map[string]struct {
-		fault func() error
-		want  domain.Code
+		prepare func(*world)
+		want    domain.Code
 	}{
-		"unknown":     {nil, domain.TransactionNotFound},
-		"unreachable": {unavailable, domain.Unavailable},
-		"broken":      {func() error { return broken }, domain.Internal},
+		"unknown":                            {func(*world) {}, domain.TransactionNotFound},
+		"unknown, after others":              {func(w *world) { w.end, w.transactionsAt = 5, 5 }, domain.TransactionNotFound},
+		"the read model may only be behind":  {func(w *world) { w.end, w.transactionsAt = 5, 4 }, domain.Unavailable},
+		"nobody knows where the log ends":    {func(w *world) { w.away = errors.New("no broker answers") }, domain.Unavailable},
+		"unreachable":                        {func(w *world) { w.fault = unavailable }, domain.Unavailable},
+		"unreachable after the first moment": {func(w *world) { w.fault = afterLooks(2, unavailable) }, domain.Unavailable},
+		"broken":                             {func(w *world) { w.fault = func() error { return broken } }, domain.Internal},
+		"broken after the first moment":      {func(w *world) { w.fault = afterLooks(2, func() error { return broken }) }, domain.Internal},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld()
-			w.fault = tc.fault
+			tc.prepare(w)
 			cfg := w.config()
-			cfg.SettleWait = 10 * time.Millisecond
+			cfg.SettleWait, cfg.CatchUpWait = time.Nanosecond, 20*time.Millisecond // The first is over after two looks.
 			f := New(cfg)
 			if _, err := f.Transaction(t.Context(), "tx"); domain.CodeOf(err) != tc.want {
 				t.Errorf("got %v, want %s", err, tc.want)
@@ -276,4 +281,27 @@ func TestATransactionThatDoesNotComeIsRefused(t *testing.T) {
 			assertEmpty(t, f)
 		})
 	}
+}
+
+func TestATransactionIsFoundOnceTheReadModelHasComeUpToTheLog(t *testing.T) {
+	w := newWorld()
+	w.end, w.transactionsAt = 5, 4
+	cfg := w.config()
+	cfg.SettleWait, cfg.CatchUpWait = time.Nanosecond, time.Minute
+	f := New(cfg)
+	w.fault = func() error {
+		if w.looks == 5 {
+			w.transactions["tx"], w.transactionsAt = stateOf("tx", transaction.Completed), 5
+		}
+		return nil
+	}
+	feed, err := f.Transaction(patient(t), "tx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := statuses(t.Context(), feed); err != nil || fmt.Sprint(got) != "[COMPLETED]" {
+		t.Errorf("got %v, %v", got, err)
+	}
+	feed.Close()
+	assertEmpty(t, f)
 }

@@ -40,8 +40,8 @@ type world struct {
 	caughtUp int
 
 	transactions map[string]transaction.State
-	// end is where every partition of transaction events ends.
-	end int64
+	// end is where every partition of transaction events ends, and transactionsAt up to where the read model holds it.
+	end, transactionsAt int64
 	// fault, when set, may fail a look into the read model.
 	fault func() error
 	// forge, when set, may change a page of it.
@@ -221,6 +221,14 @@ func (m model) Transaction(_ context.Context, id string) (transaction.State, err
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.transactions[id], nil
+}
+
+// TransactionProjected implements History.
+func (m model) TransactionProjected(ctx context.Context, id string, _ int32) (transaction.State, int64, error) {
+	state, err := m.Transaction(ctx, id)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return state, m.transactionsAt, err
 }
 
 func unavailable() error {
