@@ -70,7 +70,7 @@ func restore(ctx context.Context, from, dir string, log *slog.Logger) (summary, 
 			return err
 		}
 		written, err = loadArchive(ctx, from, client, nil)
-		// The broker acknowledges what it could not write.
+		// Not all that the broker cannot write is answered with an error.
 		return errors.Join(err, broker.Healthy())
 	})
 	if err != nil {

@@ -12,7 +12,9 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"daybook/eventstore"
 	"daybook/internal/datadir"
@@ -82,7 +84,20 @@ func OpenUnfinished(dir string, log *slog.Logger) (*Broker, error) {
 		_ = lock.Close()
 		return nil, fmt.Errorf("starting the embedded broker on %s: %w", dir, err)
 	}
+	b.cluster.Fault(b.refusal())
 	return b, nil
+}
+
+// refusal refuses whatever would be written to the log once a write has failed. The broker counts a failed batch's sequence
+// numbers as used, so it would take the batches behind it, which were decided on top of it, in its place. It looks at one
+// request at a time and tells of a failed write before it looks at the next.
+func (b *Broker) refusal() kfake.Fault {
+	return kfake.Fault{
+		Keys:  []kmsg.Key{kmsg.Produce, kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.EndTxn},
+		Err:   kerr.KafkaStorageError,
+		Count: -1,
+		When:  func(kmsg.Request) bool { return b.damaged.Load() != nil },
+	}
 }
 
 // Addresses are where the broker listens.
@@ -138,7 +153,8 @@ func directorySize(dir string) int64 {
 	return total
 }
 
-// bridge passes the broker's log on, and notices failed writes, which the broker itself acknowledges.
+// bridge passes the broker's log on, and notices failed writes by what it says of them. Of a failed fsync it says nothing, and
+// acknowledges what may not survive a power cut.
 type bridge struct {
 	log    *slog.Logger
 	broker *Broker
