@@ -348,6 +348,7 @@ func (o *owner) store(b *batch, first int64) error {
 		b.events[i].Offset = first + int64(i)
 	}
 	o.position.Next = first + int64(len(b.events))
+	o.position.Last = store.LastEventAt(o.position.Next-1, b.messages[len(b.messages)-1].Value)
 	o.seen.Store(o.position.Next)
 	o.position.Progress = *b.events[0].Progress
 	stored := o.position

@@ -103,9 +103,11 @@ func (p *partition) run(ctx context.Context) error {
 		p.turn = end
 		mine := p.assigned
 		p.mu.Unlock()
-		if mine {
+		switch err = p.sameLog(turn); {
+		case err != nil:
+		case mine:
 			err = p.own(turn)
-		} else {
+		default:
 			err = p.standBy(turn)
 		}
 		reassigned := turn.Err() != nil
@@ -267,11 +269,7 @@ func (p *partition) newOwner(ctx context.Context) (*owner, func(), error) {
 }
 
 func (p *partition) read(ctx context.Context) (eventstore.Chunk, error) {
-	chunk, err := p.engine.readChunk(ctx, &p.reader, eventstore.AccountEvents, p.id, p.position.Next)
-	if errors.Is(err, eventstore.ErrOffsetGone) {
-		return chunk, &FatalError{fmt.Errorf("the local state of partition %d is ahead of the log, or the log lost its beginning: "+
-			"restore the log, or delete the state directory if this log was replaced on purpose: %w", p.id, err)}
-	}
+	chunk, err := p.readAt(ctx, p.position.Next)
 	if err == nil {
 		p.heard(chunk.HighWater)
 	}
@@ -308,6 +306,9 @@ func (p *partition) apply(chunk eventstore.Chunk) error {
 			return err
 		}
 		events = append(events, eventstore.Recorded{Event: e, Partition: p.id, Offset: chunk.Messages[i].Offset})
+	}
+	if n := len(chunk.Messages); n > 0 {
+		position.Last = store.LastEventAt(chunk.Messages[n-1].Offset, chunk.Messages[n-1].Value)
 	}
 	spec.put(b)
 	if err := b.stored.Commit(position); err != nil {

@@ -24,6 +24,9 @@ func (p *partition) takeOver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if p.position.Next > end {
+		return p.shortLog(ctx) // Lines would make the log reach it in the end.
+	}
 	if err := p.readUntil(ctx, end); err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func (r *restoring) load(ctx context.Context, reader eventstore.Reader, c candid
 	if err != nil {
 		return fmt.Errorf("checkpoint %s: %w", c.id, err)
 	}
-	if positionOf(position) != c.manifest.Position {
+	if positionOf(position) != c.manifest.Position || lastEventOf(position.Last) != c.manifest.LastEvent {
 		if err := r.Store.Reset(r.partition); err != nil {
 			return err
 		}

@@ -1,7 +1,6 @@
 package snapshot
 
 import (
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -9,7 +8,6 @@ import (
 	"time"
 
 	"daybook/engine/store"
-	"daybook/eventstore"
 )
 
 // formatVersion is that of manifests and of how chunks are made.
@@ -74,7 +72,7 @@ type manifest struct {
 	SHA256 string `json:"sha256"`
 }
 
-// position is a store.Position.
+// position is a store.Position without its last event.
 type position struct {
 	Next        int64     `json:"next"`
 	LastTime    time.Time `json:"lastTime"`
@@ -93,9 +91,8 @@ type lastEvent struct {
 	SHA256 string `json:"sha256"`
 }
 
-func lastEventOf(m *eventstore.Message) lastEvent {
-	sum := sha256.Sum256(m.Value)
-	return lastEvent{Offset: m.Offset, SHA256: hex.EncodeToString(sum[:])}
+func lastEventOf(e store.LastEvent) lastEvent {
+	return lastEvent{Offset: e.Offset, SHA256: hex.EncodeToString(e.SHA256[:])}
 }
 
 func (m *manifest) bytes() (total int64) {

@@ -83,7 +83,8 @@ func TestAWrongCheckpointLeadsToTheOneBefore(t *testing.T) {
 		"older values":                        {set("values", 1), "an older version of Daybook"},
 		"offset that the log lacks":           {inPosition("next", func(n float64) float64 { return n + 1e6 }), "the log does not reach"},
 		"one offset less than its state":      {inPosition("next", func(n float64) float64 { return n - 1 }), "contradicts itself"},
-		"another offset than its state":       {inPosition("next", func(n float64) float64 { return n + 1 }), "its manifest says"},
+		"an event more than its state":        {inPosition("next", func(n float64) float64 { return n + 1 }), "the log has another event"},
+		"another position than its state":     {inPosition("commands", func(n float64) float64 { return n + 1 }), "its manifest says"},
 		"another event in its place": {func(r *raw) {
 			r.manifest["lastEvent"].(map[string]any)["sha256"] = "00"
 		}, "the log has another event"},
@@ -270,14 +271,12 @@ func TestWhatIsWrongWithACheckpointIsCaught(t *testing.T) {
 		"a state one event short": func(w *world, doctored *store.Store) {
 			p := w.positionOf(doctored)
 			w.write(1)
-			p.Next++
-			commit(w.t, doctored, p)
+			commit(w.t, doctored, w.positionOf(w.follow(w.newStore())))
 			w.checkpoint(doctored)
 		},
 		"a state of which one event is folded again": func(w *world, doctored *store.Store) {
-			p := w.positionOf(doctored)
-			p.Next--
-			commit(w.t, doctored, p)
+			w.write(1)
+			commit(w.t, w.follow(doctored), p)
 			w.checkpoint(doctored)
 		},
 		"a checkpoint that is taken without a look at its checksum": func(w *world, doctored *store.Store) {

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"daybook/engine/store"
 	"daybook/eventstore"
 )
 
@@ -243,13 +244,14 @@ func (d *draft) chunks(ctx context.Context) (*manifest, error) {
 		return nil, err
 	}
 	defer export.Close() //nolint:errcheck // It was only read.
-	encoding := d.Store.Encoding()
+	encoding, position := d.Store.Encoding(), export.Position()
+	if position.Last == (store.LastEvent{}) {
+		return nil, errors.New("there is no event yet that it could be of")
+	}
+	// The last event is the one that was folded, not what the log has in its place by now.
 	m := &manifest{
 		Format: formatVersion, Values: encoding.Values, Tables: encoding.Tables, LogID: d.LogID, Partition: d.partition,
-		Position: positionOf(export.Position()),
-	}
-	if m.LastEvent, err = d.findLastEvent(ctx, d.partition, m.Position.Next); err != nil {
-		return nil, err
+		Position: positionOf(position), LastEvent: lastEventOf(position.Last),
 	}
 	err = export.Tables(func(table []byte) error {
 		if !slices.Contains(d.Owned(), d.partition) {

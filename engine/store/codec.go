@@ -15,7 +15,7 @@ import (
 )
 
 // format is the first byte of every value. Another one means another program wrote it: the store is rebuilt.
-const format = 2
+const format = 3
 
 var errCorrupt = errors.New("a value is damaged or of another format")
 
@@ -164,7 +164,9 @@ func appendPosition(b []byte, p *Position) []byte {
 	b = appendTime(b, p.LastTime)
 	b = binary.AppendVarint(b, p.Progress.Commands)
 	b = binary.AppendVarint(b, p.Progress.Coordinated)
-	return binary.AppendVarint(b, int64(p.Progress.Partitions))
+	b = binary.AppendVarint(b, int64(p.Progress.Partitions))
+	b = binary.AppendVarint(b, p.Last.Offset)
+	return append(b, p.Last.SHA256[:]...)
 }
 
 func decodePosition(value []byte) (Position, error) {
@@ -174,6 +176,8 @@ func decodePosition(value []byte) (Position, error) {
 	}
 	p := Position{Next: r.varint(), LastTime: r.time()}
 	p.Progress = eventstore.Progress{Commands: r.varint(), Coordinated: r.varint(), Partitions: int32(r.varint())}
+	p.Last.Offset = r.varint()
+	copy(p.Last.SHA256[:], r.bytes(len(p.Last.SHA256)))
 	return p, r.err
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/objstorage"
@@ -54,9 +55,20 @@ func (s *Store) Export(partition int32) (*Export, error) {
 		return nil, errors.Join(err, e.Close())
 	}
 	if planted.Bug("snapshot one event short") {
-		e.position.Next++
+		e.position, err = s.later(partition, e.position)
 	}
-	return e, nil
+	return e, err
+}
+
+// later is for the planted bug: it waits, a bounded time, for the next batch and tells the position after it.
+func (s *Store) later(partition int32, before Position) (after Position, err error) {
+	for range 100 {
+		if after, err = s.Position(partition); err != nil || after.Last != before.Last {
+			return after, err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return after, nil
 }
 
 // Position is that of the exported state.

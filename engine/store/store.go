@@ -3,6 +3,7 @@
 package store
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -43,6 +44,19 @@ type Position struct {
 	LastTime time.Time
 	// Progress is the owner's position in its inputs, as the log tells it.
 	Progress eventstore.Progress
+	// Last is the last event folded; its zero value when there is none.
+	Last LastEvent
+}
+
+// LastEvent is an event and where it stands. A log that lost its end and was written on has another in its place.
+type LastEvent struct {
+	Offset int64
+	SHA256 [sha256.Size]byte
+}
+
+// LastEventAt makes the LastEvent of an event's bytes.
+func LastEventAt(offset int64, value []byte) LastEvent {
+	return LastEvent{Offset: offset, SHA256: sha256.Sum256(value)}
 }
 
 // OutcomeKey is an account's idempotency key.

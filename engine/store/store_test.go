@@ -91,7 +91,10 @@ func TestWhatIsStoredIsReadBackAsItWas(t *testing.T) {
 		}
 		key := OutcomeKey{state.ID, texts.Draw(t, "key")}
 		legKey := LegKey{state.ID, outcome.TransactionID, ledger.LegReversal}
-		position := Position{Next: 7, LastTime: hold.CreatedAt, Progress: eventstore.Progress{Commands: 1, Coordinated: 2, Partitions: 3}}
+		position := Position{
+			Next: 7, LastTime: hold.CreatedAt, Progress: eventstore.Progress{Commands: 1, Coordinated: 2, Partitions: 3},
+			Last: LastEventAt(5, []byte("an event")),
+		}
 
 		b := s.NewBatch(partition)
 		b.PutAccount(&state)
