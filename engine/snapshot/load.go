@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"strconv"
+	"syscall"
 	"time"
 
 	"daybook/engine/store"
@@ -19,7 +20,7 @@ func (r *restoring) load(ctx context.Context, reader eventstore.Reader, c candid
 	began := r.Clock()
 	in, err := r.Store.Import(r.partition)
 	if err != nil {
-		return err
+		return &stateError{err}
 	}
 	defer in.Abort()
 	l := loading{restoring: r, c: c, in: in, sum: sha256.New(), told: began, total: c.manifest.bytes()}
@@ -34,12 +35,15 @@ func (r *restoring) load(ctx context.Context, reader eventstore.Reader, c candid
 		return err
 	}
 	position, err := in.Commit(ctx)
+	if errno := syscall.Errno(0); errors.As(err, &errno) {
+		return &stateError{err}
+	}
 	if err != nil {
 		return fmt.Errorf("checkpoint %s: %w", c.id, err)
 	}
 	if positionOf(position) != c.manifest.Position || lastEventOf(position.Last) != c.manifest.LastEvent {
 		if err := r.Store.Reset(r.partition); err != nil {
-			return err
+			return &stateError{err}
 		}
 		return unusable(reasonDamaged, "its state is at offset %d and its manifest says %d", position.Next, c.manifest.Position.Next)
 	}
@@ -96,14 +100,14 @@ func (l *loading) write(value []byte) error {
 		size := l.c.manifest.TableBytes[l.tables]
 		n := min(int64(len(value)), size-l.filled)
 		if _, err := l.in.Write(value[:n]); err != nil {
-			return fmt.Errorf("writing a partition's state: %w", err)
+			return &stateError{err}
 		}
 		value = value[n:]
 		if l.filled += n; l.filled < size {
 			continue
 		}
 		if err := l.in.EndTable(); err != nil {
-			return fmt.Errorf("writing a partition's state: %w", err)
+			return &stateError{err}
 		}
 		l.tables, l.filled = l.tables+1, 0
 	}

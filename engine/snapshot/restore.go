@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -38,6 +39,17 @@ func Restore(ctx context.Context, cfg Config) error {
 	return errors.Join(errs...)
 }
 
+// stateError is one of local state, which another try at the cluster does not mend.
+type stateError struct{ cause error }
+
+// Error implements error.
+func (e *stateError) Error() string {
+	return "a checkpoint cannot be taken into the local state; free disk space or mend its rights, then start again: " + e.cause.Error()
+}
+
+// Unwrap gives the cause.
+func (e *stateError) Unwrap() error { return e.cause }
+
 // restoring is one partition's restore.
 type restoring struct {
 	*Config
@@ -55,6 +67,9 @@ func (r *restoring) run(ctx context.Context) (err error) {
 		err := r.once(ctx)
 		if err == nil || ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if own := (*stateError)(nil); errors.As(err, &own) {
+			return fmt.Errorf("partition %d: %w", r.partition, err)
 		}
 		if try == tries {
 			r.Logger.Warn("checkpoints cannot be read; the partition is folded from the log", "partition", r.partition, "error", err)

@@ -3,6 +3,8 @@ package snapshot
 import (
 	"bytes"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -163,6 +165,48 @@ func TestACheckpointOfEventsThatTheLogLostIsNotUsed(t *testing.T) {
 	}
 }
 
+func TestACheckpointOfAStateThatIsNotOfThisLogIsNotUsed(t *testing.T) {
+	w := newWorld(t)
+	w.write(100)
+	s := w.follow(w.newStore())
+	p := w.positionOf(s)
+	p.Last.SHA256[0] ^= 1 // As if the log had held another event when it was folded.
+	commit(t, s, p)
+	w.checkpoint(s)
+	w.write(10)
+
+	if _, at := w.restored(); at != 0 || !strings.Contains(w.said.String(), "the log has another event") {
+		t.Errorf("restored at %d, want 0; said was\n%s", at, w.said.String())
+	}
+}
+
+func TestAFullDiskEndsARestoreWithWhatToDo(t *testing.T) {
+	w, _, newer := twoCheckpoints(t)
+	disk := testenv.SmallDisk(t, 64)
+	s, err := store.Open(filepath.Join(disk, "state"), testenv.Logger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	ballast := filepath.Join(disk, "ballast")
+	_ = os.WriteFile(ballast, make([]byte, 64<<20), 0o600) // To the last byte.
+
+	err = Restore(t.Context(), w.config(s))
+
+	if err == nil || !strings.Contains(err.Error(), "free disk space") || strings.Contains(w.said.String(), "cannot be read") {
+		t.Errorf("the restore ended with %v and said\n%s", err, w.said.String())
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	if err := Restore(t.Context(), w.config(s)); err != nil {
+		t.Fatal(err)
+	}
+	if at := w.positionOf(s).Next; at != newer {
+		t.Errorf("with room it is restored at %d, want %d", at, newer)
+	}
+}
+
 func TestACheckpointThatIsDeletedWhileItIsReadLeadsToTheNewerOne(t *testing.T) {
 	w, older, newer := twoCheckpoints(t)
 	id, sound := w.at(newer)
@@ -269,12 +313,12 @@ func TestOfTwoOwnersTheOneThatCameFurtherIsRestored(t *testing.T) {
 func TestWhatIsWrongWithACheckpointIsCaught(t *testing.T) {
 	for name, plant := range map[string]func(w *world, doctored *store.Store){
 		"a state one event short": func(w *world, doctored *store.Store) {
-			p := w.positionOf(doctored)
 			w.write(1)
 			commit(w.t, doctored, w.positionOf(w.follow(w.newStore())))
 			w.checkpoint(doctored)
 		},
 		"a state of which one event is folded again": func(w *world, doctored *store.Store) {
+			p := w.positionOf(doctored)
 			w.write(1)
 			commit(w.t, w.follow(doctored), p)
 			w.checkpoint(doctored)
