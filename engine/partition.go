@@ -237,7 +237,7 @@ func (p *partition) newOwner(ctx context.Context) (*owner, func(), error) {
 	steps := make(chan stepBatch, 4)
 	var wg sync.WaitGroup
 	wg.Go(func() { coordinator.run(work) })
-	wg.Go(func() { e.readSteps(work, p.id, p.position.Progress.Commands, steps) })
+	wg.Go(func() { e.readSteps(work, p.id, p.position, steps) })
 	seen, doubt := &p.followed, make(chan struct{}, 1)
 	p.coordinator.Store(coordinator)
 	seen.Store(p.position.Next)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"daybook/engine/store"
 	"daybook/eventstore"
 )
 
@@ -87,8 +88,9 @@ func (p *partition) handOver(steps []step) chan struct{} {
 	}
 }
 
-// readSteps passes the command topic on to the owner until ctx ends.
-func (e *Engine) readSteps(ctx context.Context, partition int32, from int64, to chan<- stepBatch) {
+// readSteps passes the command topic on to the owner, from the position that it begins with, until ctx ends.
+func (e *Engine) readSteps(ctx context.Context, partition int32, position store.Position, to chan<- stepBatch) {
+	from := position.Progress.Commands
 	var reader eventstore.Reader
 	defer func() {
 		if reader != nil {
@@ -98,8 +100,10 @@ func (e *Engine) readSteps(ctx context.Context, partition int32, from int64, to 
 	for ctx.Err() == nil {
 		chunk, err := e.readChunk(ctx, &reader, eventstore.AccountCommands, partition, from)
 		if errors.Is(err, eventstore.ErrOffsetGone) {
-			// Commands are kept a week; the owner's position is older. What is gone was carried out long ago.
-			if from, err = e.log.StartOffset(eventstore.AccountCommands, partition); err == nil {
+			var start int64
+			if start, err = e.log.StartOffset(eventstore.AccountCommands, partition); err == nil {
+				e.passOver(partition, from, start, position.LastTime)
+				from = start
 				select {
 				case to <- stepBatch{next: from}:
 				case <-ctx.Done():
@@ -124,6 +128,22 @@ func (e *Engine) readSteps(ctx context.Context, partition int32, from int64, to 
 		case <-ctx.Done():
 		}
 	}
+}
+
+// passOver tells of commands that are gone when they are to be read. The position is told by events only, so it stays where it
+// was in a partition that has none to record; but what was sent to one without an owner is lost, and with it money on its
+// way. When an event is younger than what is deleted, there was an owner that had read it.
+func (e *Engine) passOver(partition int32, from, start int64, lastEvent time.Time) {
+	told := []any{"partition", partition, "from", from, "to", start, "lastEvent", lastEvent}
+	if start < from {
+		e.cfg.Logger.Error("the command topic lost its end or was made anew, and is read from its beginning; run daybook verify, which lists what stays in transit", told...)
+		return
+	}
+	if e.cfg.Clock().Sub(lastEvent) < eventstore.LeastCommandRetention {
+		e.cfg.Logger.Info("old commands were deleted, and are passed over: they were carried out", told...)
+		return
+	}
+	e.cfg.Logger.Error("commands were deleted before it was recorded that they were carried out, and are passed over; if the partition was without an owner for long, run daybook verify, which lists what stays in transit", told...)
 }
 
 // readChunk reads from an offset on, and opens the reader where there is none.

@@ -2,8 +2,10 @@ package engine_test
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,26 +20,48 @@ import (
 
 func TestStepsAreReadOnWhereTheCommandTopicLostItsBeginning(t *testing.T) {
 	t.Parallel()
-	// Commands are kept a week. A partition that had none of late can have a position older than that.
-	brokers := testenv.Embedded(t)
-	source, destination := inPartition(0, "source"), inPartition(1, "destination")
-	dir := t.TempDir()
-	n := startNode(t, brokers, dir, all)
-	n.create(source)
-	n.create(destination)
-	n.topUp(source, "10.00", "k")
-	n.must(transfer(source, destination, "1.00", "t1"))
-	soundLog(t, brokers)
-	n.stop()
-	deleteRecords(t, brokers, eventstore.AccountCommands, 1)
+	// Commands are kept for a time. A partition that had none of late can have a position older than that, or had no owner.
+	for name, c := range map[string]struct {
+		age  time.Duration
+		says string
+	}{
+		"of late":  {0, "level=INFO msg=\"old commands were deleted"},
+		"long ago": {eventstore.LeastCommandRetention + time.Hour, "level=ERROR msg=\"commands were deleted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			brokers, dir := testenv.Embedded(t), t.TempDir()
+			source, destination := inPartition(0, "source"), inPartition(1, "destination")
+			n := startNode(t, brokers, dir, all, with(func(cfg *engine.Config) {
+				cfg.SettleWait = time.Millisecond
+				cfg.Clock = func() time.Time { return time.Now().Add(-c.age) }
+			}))
+			n.create(source)
+			n.create(destination)
+			n.topUp(source, "10.00", "k")
+			n.engine.Assign([]int32{0})
+			n.awaitOwned(1)
+			n.must(transfer(source, destination, "1.00", "t1"))
+			n.engine.Assign(all) // The credit waits in the command topic.
+			soundLog(t, brokers)
+			n.stop()
+			deleteRecords(t, brokers, eventstore.AccountCommands, 1)
 
-	n = startNode(t, brokers, dir, all)
-	r := n.must(transfer(source, destination, "1.00", "t2"))
+			var said testenv.Buffer
+			n = startNode(t, brokers, dir, all, with(func(cfg *engine.Config) { cfg.Logger = slog.New(slog.NewTextHandler(&said, nil)) }))
+			r := n.must(transfer(source, destination, "1.00", "t2"))
 
-	if r.Transaction.Status != transaction.Completed {
-		t.Fatalf("status %s", r.Transaction.Status)
+			if r.Transaction.Status != transaction.Completed {
+				t.Fatalf("status %s", r.Transaction.Status)
+			}
+			soundLog(t, brokers)
+			testenv.Eventually(t, func() error {
+				if !strings.Contains(said.String(), c.says) {
+					return fmt.Errorf("nobody was told %s:\n%s", c.says, said.String())
+				}
+				return nil
+			})
+		})
 	}
-	soundLog(t, brokers)
 }
 
 func TestManyStepsMakeBatchesWithinTheirBound(t *testing.T) {

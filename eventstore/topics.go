@@ -1,5 +1,7 @@
 package eventstore
 
+import "time"
+
 // The topics. Events live for ever; commands and replies only as long as somebody may still need them, and checkpoints of
 // state until there are newer ones.
 const (
@@ -9,6 +11,9 @@ const (
 	CommandReplies    = "billing.command.replies"
 	AccountSnapshots  = "billing.account.snapshots"
 )
+
+// LeastCommandRetention is how long commands are kept at the least: a topic that deletes earlier is refused.
+const LeastCommandRetention = 7 * 24 * time.Hour
 
 // PartitionOf returns the partition of a key as the default partitioner of Kafka's Java client does: murmur2.
 func PartitionOf(key string, partitions int32) int32 {

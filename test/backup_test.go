@@ -261,7 +261,7 @@ func TestAnEmbeddedLogMovesToAClusterUnchanged(t *testing.T) {
 	out := daybook(t, "import", "--from", file, "--kafka-brokers", brokers)
 	t.Log(out)
 	mustRefuse(t, "holds events already", "import", "--from", file, "--kafka-brokers", brokers)
-	for _, topic := range []string{"billing.account.commands retention.ms=604800000", "billing.account.events retention.ms=-1"} {
+	for _, topic := range []string{"billing.account.commands retention.ms=2592000000", "billing.account.events retention.ms=-1"} {
 		if settings := topicSettings(t, b.brokers); !strings.Contains(settings, topic) {
 			t.Errorf("%s is not among\n%s", topic, settings)
 		}

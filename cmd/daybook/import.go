@@ -16,7 +16,7 @@ import (
 )
 
 // maxCommandAge is the age from which a command that is still to be carried out gets a new timestamp: its topic deletes
-// after a week.
+// what is old.
 const maxCommandAge = 24 * time.Hour
 
 func importCommand() *cli.Command {
@@ -59,7 +59,7 @@ func runImport(ctx context.Context, c *cli.Command) error {
 	s.took = time.Since(began)
 	fmt.Fprintf(c.Root().Writer, "the cluster holds the log as of %s: %s\n", s.Created.Format(time.RFC3339), s)
 	if stamped > 0 {
-		fmt.Fprintf(c.Root().Writer, "%d commands that are still to be carried out were given the present time, because their topic deletes after a week\n", stamped)
+		fmt.Fprintf(c.Root().Writer, "%d commands that are still to be carried out were given the present time, because their topic deletes what is old\n", stamped)
 	}
 	return nil
 }

@@ -15,7 +15,8 @@ import (
 const DefaultPartitions = 3
 
 const (
-	commandRetention = 7 * 24 * time.Hour
+	// commandRetention bounds how long a partition can be without an owner and lose nothing that was sent to it.
+	commandRetention = 30 * 24 * time.Hour
 	replyRetention   = time.Hour
 	// snapshotSegment is small, so that what was replaced is removed soon: brokers leave the last segment as it is.
 	snapshotSegment = 128 << 20
@@ -135,6 +136,7 @@ type topicSpec struct {
 	name       string
 	partitions int32
 	retention  time.Duration // zero keeps for ever
+	least      time.Duration // the shortest retention that is not refused
 	events     bool
 	compacted  bool
 }
@@ -143,7 +145,7 @@ func specs(partitions int32, foreverOnly bool) []topicSpec {
 	all := []topicSpec{
 		{name: eventstore.AccountEvents, partitions: partitions, events: true},
 		{name: eventstore.TransactionEvents, partitions: partitions, events: true},
-		{name: eventstore.AccountCommands, partitions: partitions, retention: commandRetention},
+		{name: eventstore.AccountCommands, partitions: partitions, retention: commandRetention, least: eventstore.LeastCommandRetention},
 		{name: eventstore.CommandReplies, partitions: 1, retention: replyRetention},
 	}
 	if !foreverOnly {
@@ -205,7 +207,7 @@ func (c *Client) checkTopic(admin sarama.ClusterAdmin, spec topicSpec, existing 
 		return setupError("topic %s has %d partitions, it must have %d like %s: create it anew with that number",
 			spec.name, existing.NumPartitions, spec.partitions, eventstore.AccountEvents)
 	}
-	if !spec.events && !spec.compacted {
+	if !spec.events && !spec.compacted && spec.least == 0 {
 		return nil
 	}
 	settings, err := settingsOf(admin, sarama.TopicResource, spec.name)
@@ -219,7 +221,10 @@ func (c *Client) checkTopic(admin sarama.ClusterAdmin, spec topicSpec, existing 
 		return nil
 	}
 	if v := settings["cleanup.policy"]; v != "" && v != "delete" {
-		return setupError("topic %s has cleanup.policy=%s, which would remove history: set it to delete", spec.name, v)
+		return setupError("topic %s has cleanup.policy=%s, which would remove what is still needed: set it to delete", spec.name, v)
+	}
+	if spec.least > 0 {
+		return c.checkRetention(spec, settings)
 	}
 	for _, name := range []string{"retention.ms", "retention.bytes"} {
 		if v := settings[name]; v != "" && v != "-1" {
@@ -229,6 +234,28 @@ func (c *Client) checkTopic(admin sarama.ClusterAdmin, spec topicSpec, existing 
 	if v, err := strconv.Atoi(settings[minISR]); err == nil && existing.ReplicationFactor >= 3 && v < 2 {
 		return setupError("topic %s has min.insync.replicas=%d at replication factor %d, so one broker's loss could lose acknowledged events: set it to 2",
 			spec.name, v, existing.ReplicationFactor)
+	}
+	return nil
+}
+
+// checkRetention refuses settings that would delete commands before they are carried out, and with them money on its way.
+// It warns of those with which older versions created the topic.
+func (c *Client) checkRetention(spec topicSpec, settings map[string]string) error {
+	if v := settings["retention.bytes"]; v != "" && v != "-1" {
+		return setupError("topic %s has retention.bytes=%s, which would delete commands that are still to be carried out: set it to -1", spec.name, v)
+	}
+	ms, err := strconv.ParseInt(settings["retention.ms"], 10, 64)
+	if err != nil || ms < 0 { // Not told, or kept for ever.
+		return nil
+	}
+	kept := time.Duration(ms) * time.Millisecond
+	switch {
+	case kept < spec.least:
+		return setupError("topic %s has retention.ms=%d, which would delete commands that are still to be carried out: set it to %s",
+			spec.name, ms, spec.retentionMillis())
+	case kept < spec.retention:
+		c.log.Warn("commands are deleted earlier than this version would have it, and with them money on its way if a partition is without an owner for so long; set the topic's retention.ms",
+			"topic", spec.name, "retention.ms", ms, "set", spec.retentionMillis())
 	}
 	return nil
 }

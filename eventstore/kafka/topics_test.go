@@ -36,7 +36,7 @@ func TestMissingTopicsAreCreatedWithTheirSettings(t *testing.T) {
 		}
 		for name, retention := range map[string]string{
 			eventstore.AccountEvents: "-1", eventstore.TransactionEvents: "-1",
-			eventstore.AccountCommands: "604800000", eventstore.CommandReplies: "3600000",
+			eventstore.AccountCommands: "2592000000", eventstore.CommandReplies: "3600000",
 		} {
 			settings := l.settings(name)
 			for key, value := range map[string]string{
@@ -158,14 +158,32 @@ func countBilling(topics map[string]sarama.TopicDetail) int {
 	return count
 }
 
-func TestCommandTopicsMayForget(t *testing.T) {
-	eachBroker(t, func(l *log) {
-		l.create(eventstore.AccountCommands, 3, map[string]string{"retention.ms": "60000"})
+func TestCommandsMayBeForgottenWhenTheyAreOld(t *testing.T) {
+	for _, retention := range []string{"604800000", "2592000000", "-1"} { // The first is what older versions created it with.
+		eachBroker(t, func(l *log) {
+			l.create(eventstore.AccountCommands, 3, map[string]string{"retention.ms": retention, "retention.bytes": "-1"})
 
-		if _, err := l.EnsureTopics(kafka.TopicsConfig{}); err != nil {
-			l.t.Error(err)
-		}
-	})
+			if _, err := l.EnsureTopics(kafka.TopicsConfig{}); err != nil {
+				l.t.Error(err)
+			}
+		})
+	}
+}
+
+func TestACommandTopicThatWouldLoseCommandsIsRefused(t *testing.T) {
+	for name, value := range map[string]string{"retention.ms": "604799999", "retention.bytes": "1073741824", "cleanup.policy": "compact"} {
+		t.Run(name, func(t *testing.T) {
+			eachBroker(t, func(l *log) {
+				settings := map[string]string{"retention.ms": "2592000000", "retention.bytes": "-1"}
+				settings[name] = value
+				l.create(eventstore.AccountCommands, 3, settings)
+
+				_, err := l.EnsureTopics(kafka.TopicsConfig{})
+
+				mustBeSetupError(l, err, eventstore.AccountCommands+" has "+name+"="+value)
+			})
+		})
+	}
 }
 
 func TestANewTopicCanBeAskedForItsEndsAtOnce(t *testing.T) {
