@@ -92,10 +92,27 @@ func (b *Building) clear() error {
 			return err
 		}
 	}
-	if err := os.RemoveAll(b.dir); err != nil {
+	if err := b.remove(); err != nil {
 		return fmt.Errorf("removing what was left over: %w", err)
 	}
 	return nil
+}
+
+// remove removes the directory, the mark last: what is left when it is broken off is still known for what it is.
+func (b *Building) remove() error {
+	entries, err := os.ReadDir(b.dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	for _, entry := range entries {
+		if entry.Name() == unfinished {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(b.dir, entry.Name())); err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(b.dir)
 }
 
 func (b *Building) lock() error {
@@ -114,24 +131,24 @@ func (b *Building) Finish() error {
 	if err == nil {
 		err = os.Remove(b.mark.Name())
 	}
-	if err == nil {
-		err = Sync(b.dir)
+	if err != nil {
+		return fmt.Errorf("finishing %s: %w", b.dir, err)
 	}
-	if err == nil {
+	if err = Sync(b.dir); err == nil {
 		err = syscall.Rename(b.dir, b.path) // Unlike os.Rename it replaces an empty directory.
 	}
-	if err == nil {
-		err = Sync(filepath.Dir(b.path))
-	}
 	if err != nil {
-		return fmt.Errorf("moving %s to %s: %w", b.dir, b.path, err)
+		return fmt.Errorf("%s is complete and could not be moved to %s: move it there, or delete it: %w", b.dir, b.path, err)
+	}
+	if err := Sync(filepath.Dir(b.path)); err != nil {
+		return fmt.Errorf("%s is complete, and may be called %s again after a power cut: %w", b.path, b.dir, err)
 	}
 	return b.mark.Close()
 }
 
 // Abandon removes what was built.
 func (b *Building) Abandon() error {
-	return errors.Join(os.RemoveAll(b.dir), b.mark.Close())
+	return errors.Join(b.remove(), b.mark.Close())
 }
 
 func syncTree(dir string) error {

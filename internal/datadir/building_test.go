@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"daybook/internal/datadir"
@@ -63,5 +64,39 @@ func TestAnAbandonedDirectoryLeavesNothing(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(dir); len(left) > 0 {
 		t.Errorf("%v is left", left)
+	}
+}
+
+func TestADirectoryWhoseRemovalIsBrokenOffIsStillKnown(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "data")
+	b, err := datadir.Build(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	busy := filepath.Join(b.Dir(), "busy")
+	if err := os.Mkdir(busy, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("none", busy, "tmpfs", 0, ""); err != nil {
+		t.Skipf("what cannot be removed takes rights that this user has not: %v", err)
+	}
+	if err := b.Abandon(); err == nil {
+		t.Error("what cannot be removed is removed")
+	}
+	_, err = datadir.Build(path)
+	if err == nil || !strings.Contains(err.Error(), "removing what was left over") {
+		t.Errorf("a second one is answered with %v", err)
+	}
+	if err := datadir.CheckFinished(b.Dir()); err == nil {
+		t.Error("it counts as finished")
+	}
+	if err := syscall.Unmount(busy, 0); err != nil {
+		t.Fatal(err)
+	}
+	if b, err = datadir.Build(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Abandon(); err != nil {
+		t.Error(err)
 	}
 }
