@@ -306,6 +306,14 @@ func (o *owner) settle(a ack) error {
 		// Taken for a repeat of another batch: this one is not in the log.
 		return fmt.Errorf("a batch was answered with offset %d, and the log had come to %d", a.first, o.position.Next)
 	}
+	// The fence keeps others out. Should it ever fail, nothing more is decided without what they wrote.
+	if a.first > o.position.Next && !planted.Bug("fence skipped") && !planted.Bug("marker not awaited") {
+		if err := o.onlyOwnLines(a.first); err != nil {
+			b.met = true
+			// Not as ErrFenced: a line that keeps nobody out settles nothing. A line of one's own does.
+			return errors.New("the fence did not hold, taking the partition over anew: " + err.Error())
+		}
+	}
 	o.written(b)
 	if err := o.store(b, a.first); err != nil {
 		return err

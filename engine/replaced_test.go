@@ -1,15 +1,18 @@
 package engine_test
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"daybook/domain"
+	"daybook/domain/account"
 	"daybook/engine"
 	"daybook/engine/ledger"
 	"daybook/eventstore"
+	"daybook/internal/ids"
 	"daybook/internal/testenv"
 )
 
@@ -104,4 +107,29 @@ func TestATransferToAnAccountThatOnlyAnotherNodeKnowsIsNotRefused(t *testing.T) 
 		t.Errorf("answered %v", err)
 	}
 	soundLog(t, brokers)
+}
+
+func TestAnOwnerDoesNotPassOverWhatItDidNotWrite(t *testing.T) {
+	t.Parallel()
+	brokers := testenv.Embedded(t)
+	n := startNode(t, brokers, t.TempDir(), []int32{0})
+	id, stray := inPartition(0, "alice"), inPartition(0, "stray")
+	n.create(id)
+	m, err := eventstore.Encode(&eventstore.Event{
+		ID: ids.New(), AggregateID: stray, Version: 1, Timestamp: time.Now().UTC().Truncate(time.Millisecond), CorrelationID: ids.New(), CausationID: ids.New(),
+		Data: &account.Created{OwnerID: "owner", Type: account.User, Currency: "EUR"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := n.client.OpenAppender(eventstore.AccountEvents, 0)
+	if err := errors.Join(to.Append(t.Context(), []eventstore.Message{m}), to.Close()); err != nil {
+		t.Fatal(err)
+	}
+
+	n.topUp(id, "1.00", "k")
+
+	if state, err := n.engine.Account(stray); err != nil || state.Version != 1 {
+		t.Errorf("the node knows version %d of the account that another has written, %v", state.Version, err)
+	}
 }

@@ -37,6 +37,9 @@ type Client struct {
 	conf   *sarama.Config
 	sarama sarama.Client
 	log    *slog.Logger
+	// seeds are the addresses to begin with.
+	seeds     []string
+	lastEpoch int16
 }
 
 // Open connects to the cluster. The error names the addresses and says what to do.
@@ -60,7 +63,7 @@ func Open(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot reach Kafka at %s: start it or correct the address (%w)", strings.Join(cfg.Brokers, ","), err)
 	}
-	return &Client{conf: conf, sarama: client, log: cfg.Logger}, nil
+	return &Client{conf: conf, sarama: client, log: cfg.Logger, seeds: cfg.Brokers, lastEpoch: lastEpoch}, nil
 }
 
 // OpenPatiently is Open, going on for so long while no broker answers. It says in the log what it waits for.

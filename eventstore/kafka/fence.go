@@ -14,6 +14,10 @@ import (
 // transactionTimeout bounds the empty transaction of a fence; the coordinator aborts one that takes longer.
 const transactionTimeout = 30 * time.Second
 
+// lastEpoch is the greatest epoch that an owner writes with. After 32766 brokers go on with another producer id, whose
+// epochs fence nobody who writes with the one before. The epochs in between are for that: see leaveProducerID.
+const lastEpoch = 32_000
+
 // fenceRetries bounds the tries while a coordinator is busy, loading or moving; the pauses add up to about 20 s.
 const fenceRetries = 40
 
@@ -26,6 +30,32 @@ func TransactionalID(topic string, partition int32) string {
 // empty transaction. The fence stands once the returned marker has been read back from the log: every older writer's
 // batch lies before it, and none can follow.
 func (c *Client) RuleLine(ctx context.Context, topic string, partition int32) (eventstore.Marker, error) {
+	marker, err := c.raiseEpoch(ctx, topic, partition)
+	if err == nil && marker.Epoch > c.lastEpoch {
+		marker, err = c.leaveProducerID(ctx, topic, partition, marker)
+	}
+	if err != nil {
+		return marker, err
+	}
+	return marker, c.plant(ctx, topic, partition, marker)
+}
+
+// leaveProducerID fences all owners that write with a producer id whose epochs run out, then asks until the brokers give
+// another. One marker does: its epoch is above all owners', and no epoch is raised again before it is in the partition.
+func (c *Client) leaveProducerID(ctx context.Context, topic string, partition int32, last eventstore.Marker) (eventstore.Marker, error) {
+	if err := c.plant(ctx, topic, partition, last); err != nil {
+		return last, err
+	}
+	for {
+		marker, err := c.raiseEpoch(ctx, topic, partition)
+		if err != nil || marker.Epoch <= c.lastEpoch {
+			return marker, err
+		}
+	}
+}
+
+// raiseEpoch gets the partition's producer id with an epoch that nobody had before.
+func (c *Client) raiseEpoch(ctx context.Context, topic string, partition int32) (eventstore.Marker, error) {
 	id := TransactionalID(topic, partition)
 	var marker eventstore.Marker
 	err := c.withCoordinator(ctx, id, func(b *sarama.Broker) error {
@@ -41,7 +71,7 @@ func (c *Client) RuleLine(ctx context.Context, topic string, partition int32) (e
 	if err != nil {
 		return marker, fmt.Errorf("raising the epoch of %s: %w", id, err)
 	}
-	return marker, c.plant(ctx, topic, partition, marker)
+	return marker, nil
 }
 
 // plant writes the marker of an empty transaction into the partition.
