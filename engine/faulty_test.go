@@ -40,6 +40,8 @@ type faultyLog struct {
 	onRead func(topic string, partition int32, offset int64) error
 	onSend func(topic string, partition int32) fault
 	onEnd  func(topic string, partition int32)
+	// blank hides every marker.
+	blank atomic.Bool
 	// small makes every chunk end with its first marker.
 	small atomic.Bool
 
@@ -188,6 +190,9 @@ func (r *faultyReader) Read(ctx context.Context, offset int64, maxWait time.Dura
 		}
 	}
 	chunk, err := r.Reader.Read(ctx, offset, maxWait)
+	if r.log.blank.Load() {
+		chunk.Markers = nil
+	}
 	if err == nil && r.log.small.Load() && len(chunk.Markers) > 0 {
 		chunk.Markers = chunk.Markers[:1]
 		chunk.Next = chunk.Markers[0].Offset + 1

@@ -57,6 +57,8 @@ type partition struct {
 	// marker is the last line this node ruled and read back, and ruled the time just before.
 	marker eventstore.Marker
 	ruled  time.Time
+	// lastLine is the last line read, whoever ruled it.
+	lastLine eventstore.Marker
 	// pending are batches that an owner decided and did not see answered; awaited are their first events' ids.
 	pending []*batch
 	awaited map[string]*batch
@@ -166,7 +168,10 @@ func (p *partition) report(err error) {
 // first.
 func (p *partition) standBy(ctx context.Context) error {
 	if len(p.pending) > 0 {
-		p.settleFenced()
+		p.settleFenced(ctx)
+	}
+	if ctx.Err() != nil {
+		return nil
 	}
 	p.passOnAll()
 	return p.follow(ctx)
@@ -216,7 +221,7 @@ func (p *partition) own(ctx context.Context) error {
 			return errors.Join(err, readErr)
 		}
 		p.position = position
-		p.settleFenced()
+		p.settleFenced(context.WithoutCancel(ctx))
 	}
 	return err
 }
@@ -317,6 +322,7 @@ func (p *partition) apply(chunk eventstore.Chunk) error {
 	p.position = position
 	for _, m := range chunk.Markers {
 		p.learn(m)
+		p.lastLine = m
 	}
 	p.followed.Store(position.Next)
 	p.markMet(events)

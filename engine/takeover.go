@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -11,7 +12,8 @@ import (
 	"daybook/internal/planted"
 )
 
-// settleTimeout bounds how long an owner that stops reads the log to give its callers definite answers.
+// settleTimeout bounds how long the log is read for a line: to give the callers of an owner that stopped definite answers, or
+// to find one's own.
 const settleTimeout = 15 * time.Second
 
 // takeOver makes this node the partition's only writer: it rules a line in the log and reads up to it. What stands
@@ -35,12 +37,9 @@ func (p *partition) takeOver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// A broker that lost its memory of producers can hand out an epoch again: the line lies at the end or later.
 	found := marker
 	if !planted.Bug("marker not awaited") {
-		found, err = p.readTo(ctx, func(m eventstore.Marker) bool {
-			return m.Offset >= end && m.ProducerID == marker.ProducerID && m.Epoch == marker.Epoch
-		})
+		found, err = p.readToOwn(ctx, marker, end)
 	}
 	if err != nil {
 		// p.marker stays that of the pending batches.
@@ -54,6 +53,21 @@ func (p *partition) takeOver(ctx context.Context) error {
 	p.tookOver(took)
 	p.engine.cfg.Logger.Info("partition taken over", "partition", p.id, "epoch", marker.Epoch, "offset", p.position.Next, "took", took)
 	return nil
+}
+
+// readToOwn applies the log up to the line that this node has ruled. A broker that lost its memory of producers can hand out
+// an epoch again: the line lies at what was the end or later.
+func (p *partition) readToOwn(ctx context.Context, ruled eventstore.Marker, end int64) (eventstore.Marker, error) {
+	waiting, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	found, err := p.readTo(waiting, func(m eventstore.Marker) bool {
+		return m.Offset >= end && m.ProducerID == ruled.ProducerID && m.Epoch == ruled.Epoch
+	})
+	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("the line of this takeover was not read back within %s, and nothing is written before it is; "+
+			"look whether the partition has as many brokers in sync as min.insync.replicas asks for, and what they log: %w", settleTimeout, err)
+	}
+	return found, err
 }
 
 // readUntil applies the log up to an offset.
@@ -136,17 +150,24 @@ func (p *partition) settlePending() []*request {
 	return slices.DeleteFunc(anew(undone), func(r *request) bool { return !r.take() })
 }
 
+// isLater tells whether a line is of an owner after this node.
+func (p *partition) isLater(m eventstore.Marker) bool {
+	return m.Offset > p.marker.Offset && (m.ProducerID != p.marker.ProducerID || m.Epoch > p.marker.Epoch)
+}
+
 // settleFenced gives the callers of a fenced owner definite answers: it reads the log past a later line than the one
 // they were written behind, after which nothing of theirs can follow. A renewed line has the same epoch and is none.
-func (p *partition) settleFenced() {
-	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
-	defer cancel()
-	_, err := p.readTo(ctx, func(m eventstore.Marker) bool {
-		return m.Offset > p.marker.Offset && (m.ProducerID != p.marker.ProducerID || m.Epoch > p.marker.Epoch)
-	})
-	if err != nil {
-		p.leaveOpen(err)
-		return
+// Whatever ends ctx goes on with what is pending.
+func (p *partition) settleFenced(ctx context.Context) {
+	if !p.isLater(p.lastLine) { // A takeover that failed may have read it.
+		waiting, cancel := context.WithTimeout(ctx, settleTimeout)
+		defer cancel()
+		if _, err := p.readTo(waiting, p.isLater); err != nil {
+			if ctx.Err() == nil {
+				p.leaveOpen(err)
+			}
+			return
+		}
 	}
 	p.carry = append(p.carry, p.settlePending()...)
 }
