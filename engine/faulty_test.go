@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,8 @@ const (
 	hangUp
 	// afterRenewal: like after, and the fence was renewed just before.
 	afterRenewal
+	// wrongTime: the broker refuses the batch for its time.
+	wrongTime
 )
 
 // faultyLog is a real log of which chosen calls go wrong. A nil function lets all calls through. The functions are
@@ -40,6 +43,8 @@ type faultyLog struct {
 	onRead func(topic string, partition int32, offset int64) error
 	onSend func(topic string, partition int32) fault
 	onEnd  func(topic string, partition int32)
+	// onPost can refuse what is appended without a fence.
+	onPost func(topic string, messages []eventstore.Message) error
 	// blank hides every marker.
 	blank atomic.Bool
 	// small makes every chunk end with its first marker.
@@ -148,6 +153,11 @@ func (w *faultyWriter) Append(messages []eventstore.Message, done func(int64, er
 		place <- func() { done(0, errInjected) }
 		return nil
 	}
+	if what == wrongTime {
+		w.broken = true
+		place <- func() { done(0, fmt.Errorf("writing: %w", eventstore.ErrClock)) }
+		return nil
+	}
 	if what == afterRenewal {
 		if err := w.Renew(context.Background()); err != nil {
 			place <- func() {} // Nobody waits for this one, and the next ones come after it.
@@ -220,6 +230,11 @@ func (a *faultyAppender) Append(ctx context.Context, messages []eventstore.Messa
 	}
 	if what == before {
 		return errInjected
+	}
+	if a.log.onPost != nil {
+		if err := a.log.onPost(a.topic, messages); err != nil {
+			return err
+		}
 	}
 	if err := a.Appender.Append(ctx, messages); err != nil {
 		return err

@@ -130,11 +130,11 @@ func (f *forwarder) sendParcels(ctx context.Context, p int32) {
 		if parcels == nil {
 			return
 		}
-		messages := make([]eventstore.Message, 0, len(parcels))
+		messages, packed := make([]eventstore.Message, 0, len(parcels)), make([]*parcel, 0, len(parcels))
 		for _, sent := range parcels {
 			if m, ok := f.pack(sent, seq+1); ok {
 				seq++
-				messages = append(messages, m)
+				messages, packed = append(messages, m), append(packed, sent)
 			}
 		}
 		err := f.post(ctx, to, messages, func(failed bool) (goOn bool) {
@@ -146,7 +146,7 @@ func (f *forwarder) sendParcels(ctx context.Context, p int32) {
 			}
 			// What nobody waits for any more is better not done late.
 			return slices.ContainsFunc(parcels, wanted)
-		})
+		}, func(i int, err error) { f.giveBack(packed[i], err) })
 		w.down.Store(0) // Whether it works by now is seen with the next.
 		if err != nil && ctx.Err() == nil {
 			// They may have arrived all the same: whoever waits hears it from the owner, or that it is not known.
@@ -216,20 +216,51 @@ func wanted(p *parcel) bool {
 	return slices.ContainsFunc(p.Requests, func(r *request) bool { return r.flag().Load() == taken })
 }
 
-// post writes messages, trying again as long as commands wait to be taken and while it is told to. Those that were not
-// answered may be in the log all the same.
-func (f *forwarder) post(ctx context.Context, to eventstore.Appender, messages []eventstore.Message, tell func(failed bool) (goOn bool)) error {
+// giveBack answers a parcel that the broker does not take.
+func (f *forwarder) giveBack(p *parcel, err error) {
+	f.mu.Lock()
+	_, waits := f.waiting[p.ID]
+	delete(f.waiting, p.ID)
+	f.mu.Unlock()
+	if !waits {
+		return
+	}
+	f.engine.cfg.Logger.Warn("commands for the node that owns their accounts are refused by the broker", "partition", p.partition, "error", err)
+	f.ways[p.partition].open.Add(-int64(len(p.Requests)))
+	refuseAll(p.Requests, brokerRefuses(err))
+}
+
+// post writes messages, trying again as long as commands wait to be taken and while it is told to. What the broker refuses
+// for good is named by its number, and the others go on. Those that were not answered may be in the log all the same, and
+// so may what is refused after a try whose answer was lost: that is not named.
+func (f *forwarder) post(ctx context.Context, to eventstore.Appender, messages []eventstore.Message, tell func(failed bool) (goOn bool),
+	refused func(i int, err error),
+) error {
 	began, patience := f.engine.cfg.Clock(), f.engine.cfg.CommandTimeout
-	for len(messages) > 0 {
-		n := fitting(messages)
-		err := to.Append(ctx, messages[:n])
-		goOn := tell(err != nil)
+	doubtful := 0 // What comes before may have been written by a try that failed.
+	for next, n := 0, 0; next < len(messages); {
+		if n == 0 {
+			n = fitting(messages[next:])
+		}
+		err := to.Append(ctx, messages[next:next+n])
+		final := brokerRefuses(err) != nil
+		goOn := tell(err != nil && !final)
 		switch {
 		case err == nil:
-			messages = messages[n:]
-		case !goOn || errors.Is(err, eventstore.ErrTooLarge) || ctx.Err() != nil || f.engine.cfg.Clock().Sub(began) > patience:
+			next, n = next+n, 0
+		case errors.Is(err, eventstore.ErrTooLarge) && n > 1:
+			n /= 2 // The others are not too large.
+		case final:
+			for i := next; i < next+n; i++ {
+				if i >= doubtful {
+					refused(i, err)
+				}
+			}
+			next, n = next+n, 0
+		case !goOn || ctx.Err() != nil || f.engine.cfg.Clock().Sub(began) > patience:
 			return err
 		default:
+			doubtful = max(doubtful, next+n)
 			sleep(ctx, postPause)
 		}
 	}

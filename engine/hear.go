@@ -139,12 +139,15 @@ func (f *forwarder) reply(origin string, answers *reply) {
 func (f *forwarder) sendReplies(ctx context.Context) {
 	to := f.engine.log.OpenAppender(eventstore.CommandReplies, 0)
 	defer to.Close() //nolint:errcheck // Nothing is on its way any more.
+	lost := func(_ int, err error) {
+		f.engine.cfg.Logger.Warn("an answer for another node is lost; its client is told that the outcome is not known", "error", err)
+	}
 	for {
 		messages := collect(ctx, f.replies)
 		if messages == nil {
 			return
 		}
-		if err := f.post(ctx, to, messages, func(bool) bool { return true }); err != nil && ctx.Err() == nil {
+		if err := f.post(ctx, to, messages, func(bool) bool { return true }, lost); err != nil && ctx.Err() == nil {
 			f.engine.cfg.Logger.Warn("answers for other nodes are lost; their clients are told that the outcome is not known", "error", err)
 		}
 	}

@@ -318,7 +318,7 @@ func (o *owner) settle(a ack) error {
 	if err := o.store(b, a.first); err != nil {
 		return err
 	}
-	o.partition.progressed = true
+	o.partition.progress()
 	o.finishFirst(empty + 1)
 	return o.settleEmpty()
 }

@@ -50,6 +50,7 @@ type partition struct {
 	stopped  bool
 	turn     context.CancelFunc // ends the present turn as follower or owner
 	down     time.Time          // when the trouble began that has not ended yet
+	tried    time.Time          // when a command was last taken in spite of it
 
 	// What follows belongs to the partition's goroutine.
 	reader   eventstore.Reader
@@ -59,6 +60,9 @@ type partition struct {
 	ruled  time.Time
 	// lastLine is the last line read, whoever ruled it.
 	lastLine eventstore.Marker
+	// unwritten tells that the broker refused a batch for its time and has taken none since: that it lets this node take over
+	// is no sign then that the trouble is over.
+	unwritten bool
 	// pending are batches that an owner decided and did not see answered; awaited are their first events' ids.
 	pending []*batch
 	awaited map[string]*batch
@@ -206,14 +210,17 @@ func (p *partition) own(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if !p.unwritten {
+		p.works()
+	}
 	p.owned.Store(true)
-	p.works()
 	err = o.run(ctx)
 	p.owned.Store(false)
 	stop()
 	p.leave(o)
-	if errors.Is(err, eventstore.ErrTooLarge) {
-		p.refuseTooLarge()
+	p.unwritten = p.unwritten || errors.Is(err, eventstore.ErrClock)
+	if refusal := brokerRefuses(err); refusal != nil {
+		p.refuseFirst(refusal)
 	}
 	if errors.Is(err, eventstore.ErrFenced) {
 		position, readErr := p.engine.store.Position(p.id)

@@ -12,7 +12,7 @@ func (p *partition) submit(r *request) error {
 	if !p.assigned {
 		return p.engine.forward(p.id, together(r))
 	}
-	if !p.down.IsZero() && p.engine.cfg.Clock().Sub(p.down) > downPatience {
+	if p.refuses() {
 		return logDown()
 	}
 	if r.group != nil && p.grouped.Load() > int64(p.engine.cfg.QueueLength) {

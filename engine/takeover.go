@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"daybook/domain"
 	"daybook/eventstore"
 	"daybook/internal/planted"
 )
@@ -172,8 +171,8 @@ func (p *partition) settleFenced(ctx context.Context) {
 	p.carry = append(p.carry, p.settlePending()...)
 }
 
-// refuseTooLarge answers the batch that the broker refuses for its size, which would be refused again.
-func (p *partition) refuseTooLarge() {
+// refuseFirst answers the batch that the broker refuses.
+func (p *partition) refuseFirst(refusal error) {
 	i := slices.IndexFunc(p.pending, func(b *batch) bool { return len(b.messages) > 0 })
 	if i < 0 {
 		return
@@ -181,7 +180,7 @@ func (p *partition) refuseTooLarge() {
 	b := p.pending[i]
 	p.pending = slices.Delete(p.pending, i, i+1)
 	b.stored.Close()
-	refuseAll(b.requests, domain.Refuse(domain.Unavailable, "", "this command did nothing: the broker takes no batch of this size; the operator has to raise max.message.bytes"))
+	refuseAll(b.requests, refusal)
 }
 
 // leaveOpen answers the pending batches' callers that the outcome is not known.

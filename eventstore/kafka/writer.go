@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -155,8 +156,11 @@ func (a *Appender) Append(ctx context.Context, messages []eventstore.Message) er
 			}
 		}
 		err := a.produce(messages)
-		if err == nil || errors.Is(err, eventstore.ErrTooLarge) {
-			return err
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, eventstore.ErrTooLarge), errors.Is(err, eventstore.ErrClock):
+			return cmp.Or(last, err) // What went before may have been written.
 		}
 		last = err
 		_ = a.Close()
