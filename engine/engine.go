@@ -113,10 +113,12 @@ func New(cfg Config, log Log, s *store.Store) *Engine {
 func (e *Engine) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var wg sync.WaitGroup
+	// Owners that stop still answer other nodes: who carries the answers ends after them.
+	forwarding, endForwarding := context.WithCancel(context.WithoutCancel(ctx))
+	var forwarders, wg sync.WaitGroup
 	errs := make([]error, len(e.partitions))
 	if e.forwarder != nil {
-		wg.Go(func() { e.forwarder.run(ctx) })
+		forwarders.Go(func() { e.forwarder.run(forwarding) })
 	}
 	for i, p := range e.partitions {
 		wg.Go(func() {
@@ -126,6 +128,8 @@ func (e *Engine) Run(ctx context.Context) error {
 		})
 	}
 	wg.Wait()
+	endForwarding()
+	forwarders.Wait()
 	return errors.Join(errs...)
 }
 

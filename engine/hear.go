@@ -6,10 +6,14 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"time"
 
 	"daybook/eventstore"
 	"daybook/internal/planted"
 )
+
+// lastReplies bounds how long a node that stops writes the answers that wait.
+const lastReplies = 2 * time.Second
 
 // hear follows the answers of other nodes from their end on.
 func (f *forwarder) hear(ctx context.Context) {
@@ -135,20 +139,27 @@ func (f *forwarder) reply(origin string, answers *reply) {
 	}
 }
 
-// sendReplies writes answers for other nodes.
+// sendReplies writes answers for other nodes until ctx ends, and then what waits.
 func (f *forwarder) sendReplies(ctx context.Context) {
 	to := f.engine.log.OpenAppender(eventstore.CommandReplies, 0)
 	defer to.Close() //nolint:errcheck // Nothing is on its way any more.
-	lost := func(_ int, err error) {
-		f.engine.cfg.Logger.Warn("an answer for another node is lost; its client is told that the outcome is not known", "error", err)
+	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(lastReplies, cancel) })()
+	lost := func(err error) {
+		f.engine.cfg.Logger.Warn("answers for other nodes are lost; their clients are told that the outcome is not known", "error", err)
 	}
 	for {
 		messages := collect(ctx, f.replies)
+		if messages == nil && len(f.replies) > 0 { // What owners answered as they stopped; no other owner tells it.
+			messages = collect(sending, f.replies)
+		}
 		if messages == nil {
 			return
 		}
-		if err := f.post(ctx, to, messages, func(bool) bool { return true }, lost); err != nil && ctx.Err() == nil {
-			f.engine.cfg.Logger.Warn("answers for other nodes are lost; their clients are told that the outcome is not known", "error", err)
+		err := f.post(sending, to, messages, func(bool) bool { return true }, func(_ int, err error) { lost(err) })
+		if err != nil {
+			lost(err)
 		}
 	}
 }
