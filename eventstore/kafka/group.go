@@ -26,15 +26,20 @@ const (
 	// coordinator is moving, and joinTries how often it asks before it says so in the log.
 	joinPause = 100 * time.Millisecond
 	joinTries = 20
+	// askAgain is the pause before a member that could not join, or was put out, tries again.
+	askAgain = time.Second
 )
 
 // JoinGroup is a member of the group until ctx ends, and calls assigned with the partitions handed to it each time
 // they change. Then it leaves, so that the others get its partitions at once. The assignment is a hint about who should
 // own a partition; the fence is what keeps it safe.
 func (c *Client) JoinGroup(ctx context.Context, cfg GroupConfig, assigned func([]int32)) error {
-	client, err := c.groupClient(cfg)
+	client, err := c.reachGroup(ctx, cfg)
 	if err != nil {
 		return fmt.Errorf("joining group %s: %w", cfg.Group, err)
+	}
+	if client == nil {
+		return nil
 	}
 	err = c.beMember(ctx, client, cfg, assigned)
 	if cfg.InstanceID != "" {
@@ -46,6 +51,25 @@ func (c *Client) JoinGroup(ctx context.Context, cfg GroupConfig, assigned func([
 	return errors.Join(err, client.Close())
 }
 
+// reachGroup connects a member, trying again while no broker can be reached: a node that comes back while they are away
+// waits for them. It is nil when ctx has ended first.
+func (c *Client) reachGroup(ctx context.Context, cfg GroupConfig) (sarama.Client, error) {
+	for {
+		client, err := c.groupClient(cfg)
+		if err == nil || !unreachable(err) {
+			return client, err
+		}
+		c.gotNothing(cfg, err)
+		if pause(ctx, askAgain) != nil {
+			return nil, nil
+		}
+	}
+}
+
+func (c *Client) gotNothing(cfg GroupConfig, err error) {
+	c.log.Warn("the group gives no partitions; trying again; look whether the brokers run and allow the session timeout", "group", cfg.Group, "error", err)
+}
+
 func (c *Client) groupClient(cfg GroupConfig) (sarama.Client, error) {
 	conf := *c.conf
 	conf.Consumer.Group.InstanceId = cfg.InstanceID
@@ -55,7 +79,8 @@ func (c *Client) groupClient(cfg GroupConfig) (sarama.Client, error) {
 	conf.Consumer.Group.Rebalance.Retry.Backoff = joinPause
 	conf.Consumer.Group.Rebalance.Retry.Max = joinTries
 	conf.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{sarama.NewBalanceStrategySticky()}
-	return sarama.NewClient(addresses(c.sarama.Brokers()), &conf)
+	// A client forgets brokers that do not answer.
+	return sarama.NewClient(append(addresses(c.sarama.Brokers()), c.seeds...), &conf)
 }
 
 // beMember returns when ctx has ended. A static member stays one in the brokers' eyes.
@@ -67,8 +92,8 @@ func (c *Client) beMember(ctx context.Context, client sarama.Client, cfg GroupCo
 	handler := &groupHandler{topic: cfg.Topic, assigned: assigned}
 	for ctx.Err() == nil {
 		if err := group.Consume(ctx, []string{cfg.Topic}, handler); err != nil && ctx.Err() == nil {
-			c.log.Warn("the group gives no partitions; trying again; look whether the brokers run and allow the session timeout", "group", cfg.Group, "error", err)
-			_ = pause(ctx, time.Second)
+			c.gotNothing(cfg, err)
+			_ = pause(ctx, askAgain)
 		}
 	}
 	return group.Close()

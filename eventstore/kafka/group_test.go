@@ -47,9 +47,15 @@ type joiner func(*kafka.Client, context.Context, kafka.GroupConfig, func([]int32
 
 func (l *log) member(join joiner, group, instance string, session time.Duration) *member {
 	l.t.Helper()
+	return l.memberBy(l.connect(), join, group, instance, session)
+}
+
+// memberBy adds a member that speaks through a client.
+func (l *log) memberBy(client *kafka.Client, join joiner, group, instance string, session time.Duration) *member {
+	l.t.Helper()
 	m := &member{l: l}
 	ctx, cancel := context.WithCancel(context.Background())
-	client, done := l.connect(), make(chan struct{})
+	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		cfg := kafka.GroupConfig{Group: group, Topic: eventstore.AccountCommands, InstanceID: instance, SessionTimeout: session}
@@ -164,6 +170,15 @@ func TestThePartitionsOfAMemberThatStopsAreHandedOverWithoutWaitingForItsSession
 		first.end()
 
 		l.awaitShares([]int{3}, second)
+	})
+}
+
+func TestAMemberThatFindsNoBrokerWaitsForOne(t *testing.T) {
+	eachLog(t, func(l *log) {
+		client := l.connect()
+		client.Miss(8) // More than one attempt makes.
+		m := l.memberBy(client, (*kafka.Client).JoinGroup, "test-"+ids.New(), "node-1", longSession)
+		l.awaitShares([]int{3}, m)
 	})
 }
 
