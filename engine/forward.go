@@ -36,6 +36,9 @@ type forwarder struct {
 	// heard is closed once answers are heard; nothing is sent before.
 	heard chan struct{}
 
+	// runs counts the runs of answers that were heard together. It is for the goroutine that hears them.
+	runs int64
+
 	mu      sync.Mutex
 	waiting map[string]*parcel
 }
@@ -45,6 +48,9 @@ type way struct {
 	outbox chan *parcel
 	// open counts the requests that were given to the outbox and are not answered.
 	open atomic.Int64
+	// pace is how fast the owner answers what this node sends it, and learnt the run of answers that it was last learnt from.
+	pace   pace
+	learnt int64
 	// owner is the last line known of.
 	owner atomic.Pointer[eventstore.Marker]
 	// down is when sending began to fail, in Unix nanoseconds; zero while it works.
@@ -91,8 +97,15 @@ func (w *way) line() line {
 	return noLine
 }
 
-// forward gives requests, of one group or one by itself, to the partition's owner by way of the command topic.
-func (e *Engine) forward(p int32, requests []*request) error {
+// crowded tells whether as many commands are open as may be, or more than are answered in time.
+func (w *way) crowded(limit int) bool {
+	open := w.open.Load()
+	return open >= int64(limit) || w.pace.tooLong(open)
+}
+
+// forward gives requests, of one group or one by itself, to the partition's owner by way of the command topic. Fresh ones are
+// refused when they would wait for too long; what was let wait before goes along all the same.
+func (e *Engine) forward(p int32, requests []*request, fresh bool) error {
 	f := e.forwarder
 	if f == nil {
 		return domain.Refuse(domain.Unavailable, "", "this command did nothing: another node owns this account; try again there or later")
@@ -101,15 +114,20 @@ func (e *Engine) forward(p int32, requests []*request) error {
 	if down := w.down.Load(); down != 0 && e.cfg.Clock().Sub(time.Unix(0, down)) > downPatience {
 		return logDown()
 	}
-	if w.open.Load() >= int64(e.cfg.QueueLength) {
+	ahead := w.open.Load()
+	if ahead >= int64(e.cfg.QueueLength) || fresh && w.pace.tooLong(ahead) {
 		return overloaded()
 	}
-	sent := &parcel{ID: e.cfg.NewID(), Origin: f.origin, partition: p, Requests: requests, Atomic: requests[0].inAtomic()}
+	sent := &parcel{
+		ID: e.cfg.NewID(), Origin: f.origin, Requests: requests, Atomic: requests[0].inAtomic(),
+		partition: p, since: e.cfg.Clock(), ahead: ahead,
+	}
+	w.open.Add(int64(len(requests)))
 	select {
 	case w.outbox <- sent:
-		w.open.Add(int64(len(requests)))
 		return nil
 	default:
+		w.open.Add(-int64(len(requests)))
 		return overloaded()
 	}
 }

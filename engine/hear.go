@@ -50,6 +50,7 @@ func (f *forwarder) listen(ctx context.Context, reader *eventstore.Reader, next 
 	if err != nil {
 		return err
 	}
+	f.runs++
 	for i := range chunk.Messages {
 		if m := &chunk.Messages[i]; string(m.Header(eventstore.HeaderForwarded)) == f.origin {
 			f.deliver(m)
@@ -88,6 +89,7 @@ func (f *forwarder) deliver(m *eventstore.Message) {
 	w := f.ways[p.partition]
 	w.learn(told.Owner)
 	w.open.Add(-int64(len(p.Requests)))
+	f.keepPace(p, told.Owner)
 	var undone []*request
 	for i, r := range p.Requests {
 		if answer := &told.Answers[i]; answer.NotDone {
@@ -103,7 +105,7 @@ func (f *forwarder) deliver(m *eventstore.Message) {
 
 // passOn forwards requests, or answers why that cannot be.
 func (e *Engine) passOn(p int32, requests []*request) {
-	if err := e.forward(p, requests); err != nil {
+	if err := e.forward(p, requests, false); err != nil {
 		refuseAll(requests, err)
 	}
 }

@@ -3,6 +3,8 @@ package engine
 import (
 	"sync/atomic"
 	"time"
+
+	"daybook/eventstore"
 )
 
 const (
@@ -16,12 +18,12 @@ const (
 	paceWeight = 0.2
 )
 
-// pace estimates how long a partition's next command would wait: the number before it, over the number answered per
-// second as those before it met with. Nothing is estimated, and nothing refused, before enough have waited at once.
+// pace estimates how long a partition's next command would wait, here or on its way to another node: the number before it,
+// over the number answered per second as those before it met with. Nothing is estimated, and nothing refused, before enough have waited at once.
 type pace struct {
-	// flying counts the commands that are decided and not answered yet. The owner sets it.
+	// flying counts the commands that are decided and not answered yet. The owner sets it; on a way it is not used.
 	flying atomic.Int64
-	// perSecond is read by everybody; only the owner sets it.
+	// perSecond is read by everybody; only the owner, or who hears the answers of a way, sets it.
 	perSecond atomic.Int64
 }
 
@@ -60,4 +62,16 @@ func (o *owner) keepPace(settled *batch) {
 			o.partition.pace.saw(r.ahead, o.engine.cfg.Clock().Sub(r.since))
 		}
 	}
+}
+
+// keepPace learns from the answer to a parcel: from the first that counts of those heard together, as an owner does from one
+// of each batch, or a moment's standstill would soon be all that is known. An answer of another turn of ownership than the
+// parcel was sent to waited for a takeover, and says nothing of the pace.
+func (f *forwarder) keepPace(p *parcel, answered eventstore.Marker) {
+	w := f.ways[p.partition]
+	if p.ahead < fewAhead || w.learnt == f.runs || p.Line != lineOf(answered) {
+		return
+	}
+	w.learnt = f.runs
+	w.pace.saw(p.ahead, f.engine.cfg.Clock().Sub(p.since))
 }

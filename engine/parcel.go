@@ -42,9 +42,11 @@ type parcel struct {
 	Atomic   bool       `json:"atomic,omitempty"`
 	Requests []*request `json:"requests"`
 
-	// partition and sent are the sender's.
-	partition int32
-	sent      time.Time
+	// What follows is the sender's: since is when the parcel was given to the outbox, ahead how many commands were open then,
+	// and sent when it was packed.
+	partition   int32
+	since, sent time.Time
+	ahead       int64
 	// written and verdict are the owner's: the time of the record, and what becomes of the parcel.
 	written time.Time
 	verdict verdict

@@ -10,7 +10,7 @@ func (p *partition) submit(r *request) error {
 		return stopping()
 	}
 	if !p.assigned {
-		return p.engine.forward(p.id, together(r))
+		return p.engine.forward(p.id, together(r), true)
 	}
 	if p.refuses() {
 		return logDown()

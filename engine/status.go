@@ -9,8 +9,8 @@ type PartitionStatus struct {
 	Assigned, Owned bool
 	// Followed is the offset up to which this node has folded the log, End where the log ended when it was last asked.
 	Followed, End int64
-	// Waiting is about how many commands wait to be decided. Refusing tells whether the next one is refused, because it
-	// would be too many or wait for too long.
+	// Waiting is about how many commands wait here to be decided. Refusing tells whether the next one is refused, because it
+	// would be too many or wait for too long, here or on its way to the owner.
 	Waiting  int
 	Refusing bool
 	// Uncoordinated is how many offsets lie between what this node's coordinator has handled and the end of the log; zero
@@ -36,7 +36,11 @@ func (p *partition) status() PartitionStatus {
 		Partition: p.id, Assigned: p.mine(), Owned: p.owned.Load(), Followed: p.followed.Load(),
 		Waiting: max(len(p.queue), int(p.grouped.Load())),
 	}
-	s.Refusing = s.Waiting >= cap(p.queue) || p.pace.tooLong(p.ahead())
+	if f := p.engine.forwarder; f != nil && !s.Assigned {
+		s.Refusing = f.ways[p.id].crowded(cap(p.queue))
+	} else {
+		s.Refusing = s.Waiting >= cap(p.queue) || p.pace.tooLong(p.ahead())
+	}
 	s.End = max(p.end.Load(), s.Followed)
 	if heard := p.heardAt.Load(); heard != nil {
 		s.Heard = *heard
