@@ -14,7 +14,7 @@ func (e *Engine) Execute(ctx context.Context, c ledger.Command) (ledger.Result, 
 	began := e.cfg.Clock()
 	ctx, span := e.begin(ctx, commandNames[kindOf(c)], c)
 	result, err := e.execute(ctx, c)
-	e.answered(c, began, err)
+	e.answered(ctx, c, began, err)
 	end(span, err)
 	return result, err
 }
@@ -68,7 +68,7 @@ func (e *Engine) ExecuteBatch(ctx context.Context, commands []ledger.Command, at
 	ctx, span := e.begin(ctx, "batch", commands...)
 	answers := e.executeBatch(ctx, commands, atomic)
 	for i, c := range commands {
-		e.answered(c, began, answers[i].Err)
+		e.answered(ctx, c, began, answers[i].Err)
 	}
 	end(span, nil)
 	return answers

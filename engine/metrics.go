@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"context"
+	"errors"
 	"strconv"
 	"time"
 
@@ -37,7 +39,7 @@ func newMetrics(to prometheus.Registerer, partitions int32) *metrics {
 	}, []string{"stage"})
 	m := &metrics{
 		refused: register.NewCounterVec(prometheus.CounterOpts{
-			Name: "daybook_commands_refused_total", Help: "Commands that were not carried out, or of which that is not known, by code.",
+			Name: "daybook_commands_refused_total", Help: "Commands that were not carried out, or of which a caller who waited was told that it is not known, by code.",
 		}, []string{"code"}),
 		queue: stages.WithLabelValues("queue"), decide: stages.WithLabelValues("decide"),
 		write: stages.WithLabelValues("write"), answer: stages.WithLabelValues("answer"),
@@ -69,14 +71,17 @@ func newMetrics(to prometheus.Registerer, partitions int32) *metrics {
 	return m
 }
 
-// answered counts a command and what it was answered.
-func (e *Engine) answered(c ledger.Command, began time.Time, err error) {
+// answered counts a command and what it was answered. That a caller hung up while its command was on its way is no sign that
+// the log does not answer, which is what the count of unknown outcomes is about.
+func (e *Engine) answered(ctx context.Context, c ledger.Command, began time.Time, err error) {
 	e.metrics.commands[kindOf(c)].Observe(e.since(began))
 	if err == nil {
 		return
 	}
 	code := domain.CodeOf(err)
-	e.metrics.refused.WithLabelValues(string(code)).Inc()
+	if code != domain.OutcomeUnknown || !errors.Is(ctx.Err(), context.Canceled) {
+		e.metrics.refused.WithLabelValues(string(code)).Inc()
+	}
 	e.cfg.Logger.Debug("a command was refused", "command", commandNames[kindOf(c)], "code", code)
 }
 
