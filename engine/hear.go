@@ -91,10 +91,12 @@ func (f *forwarder) deliver(m *eventstore.Message) {
 	w.open.Add(-int64(len(p.Requests)))
 	f.keepPace(p, told.Owner)
 	var undone []*request
+	back := &moments{back: f.engine.cfg.Clock()}
 	for i, r := range p.Requests {
 		if answer := &told.Answers[i]; answer.NotDone {
 			undone = append(undone, r)
 		} else {
+			r.moments = back
 			answer.settle(r)
 		}
 	}

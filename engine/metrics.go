@@ -87,8 +87,8 @@ func (e *Engine) answered(ctx context.Context, c ledger.Command, began time.Time
 
 func (e *Engine) since(t time.Time) float64 { return e.cfg.Clock().Sub(t).Seconds() }
 
-// moments are when what happened to a batch.
-type moments struct{ began, decided, written time.Time }
+// moments are when what happened to a batch. Of a parcel that other nodes answered there is only when it came back.
+type moments struct{ began, decided, written, back time.Time }
 
 // deciding and the methods that follow note how far a batch has come.
 func (o *owner) deciding(b *batch) { b.moments = &moments{began: o.engine.cfg.Clock()} }

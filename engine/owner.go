@@ -385,6 +385,7 @@ func (o *owner) finish(b *batch) {
 		for _, member := range whole(r) {
 			member.answer()
 		}
+		o.engine.traceSent(r)
 	}
 	o.answeredAll(b)
 	for _, recorded := range b.handed {

@@ -70,6 +70,8 @@ type home struct {
 	taker eventstore.Marker
 	// open counts the requests that are not answered yet.
 	open int
+	// traced are the moments of the batch that was last told of to the trace.
+	traced *moments
 }
 
 // errNotDone tells the sender of a parcel that a request in it was not decided, and never will be.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -52,10 +53,32 @@ func (e *Engine) traceParts(ctx context.Context, r *request) {
 	if e.cfg.Tracer == nil || r.moments == nil || !trace.SpanFromContext(ctx).IsRecording() {
 		return
 	}
+	e.parts(ctx, r)
+}
+
+// traceSent does so for a request that another node sent, under the trace that its command carries, once for those of a
+// parcel that were decided in one batch. Of what is left to another owner that one tells.
+func (e *Engine) traceSent(r *request) {
+	if e.cfg.Tracer == nil || r.home == nil || r.home.traced == r.moments || errors.Is(r.err, errNotDone) {
+		return
+	}
+	r.home.traced = r.moments
+	ctx := observe.Within(context.Background(), r.Command.Common().Traceparent)
+	if trace.SpanContextFromContext(ctx).IsSampled() {
+		e.parts(ctx, r)
+	}
+}
+
+// parts makes the spans. Of a request that came back from another node its owner tells the parts.
+func (e *Engine) parts(ctx context.Context, r *request) {
 	m := r.moments
 	part := func(name string, from, to time.Time) {
 		_, span := e.cfg.Tracer.Start(ctx, name, trace.WithTimestamp(from))
 		span.End(trace.WithTimestamp(to))
+	}
+	if !m.back.IsZero() {
+		part("travel", r.entered, m.back)
+		return
 	}
 	if r.entered.Before(m.began) {
 		part("queue", r.entered, m.began)
