@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/handler/transport"
 	"github.com/shopspring/decimal"
 	"go.uber.org/goleak"
 
@@ -179,12 +181,19 @@ type feeds struct {
 
 	mu       sync.Mutex
 	channels map[string][]chan *model.BalanceChanged
+	kept     []any // what the latest subscription holds of its client's JSON beyond its operation
 }
 
 func (f *feeds) BalanceChanged(ctx context.Context, accountID string, _ *int64) (<-chan *model.BalanceChanged, error) {
 	in, out := make(chan *model.BalanceChanged), make(chan *model.BalanceChanged)
 	f.mu.Lock()
 	f.channels[accountID] = append(f.channels[accountID], in)
+	f.kept = nil
+	for _, all := range []map[string]any{transport.GetInitPayload(ctx), graphql.GetOperationContext(ctx).Extensions} {
+		for _, value := range all {
+			f.kept = append(f.kept, value)
+		}
+	}
 	f.mu.Unlock()
 	f.running.Add(1)
 	go func() {

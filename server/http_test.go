@@ -89,6 +89,25 @@ func TestRequestsGetTheStatusOfTheProtocol(t *testing.T) {
 	}
 }
 
+func TestOddRequestsAreReadAlikeOverEveryTransport(t *testing.T) {
+	s := start(t)
+	const ask = `{"query":"query($id: ID!) { account(id: $id) { id } }",`
+	for _, c := range []struct{ name, body, code string }{
+		{"extensions a list", ask + `"variables":{"id":"alice"},"extensions":[]}`, ""},
+		{"extensions a string", ask + `"variables":{"id":"alice"},"extensions":"x"}`, ""},
+		{"variables twice", ask + `"variables":{"id":5},"variables":{"id":"alice"}}`, ""},
+		{"variables twice, the last empty", ask + `"variables":{"id":"alice"},"variables":{}}`, "BAD_USER_INPUT"},
+		{"variables twice, the first a list", ask + `"variables":[],"variables":{"id":"alice"}}`, ""},
+		{"variables null", `{"query":"{ __typename }","variables":null,"operationName":null}`, ""},
+	} {
+		for transport, send := range transports {
+			if a := send(s, t, c.body); a.code() != c.code || (c.code == "" && len(a.Errors) > 0) {
+				t.Errorf("%s over %s: got %s, want the code %q", c.name, transport, a.body, c.code)
+			}
+		}
+	}
+}
+
 func TestAnEncodedBodyIsRefused(t *testing.T) {
 	s := start(t)
 	for coding, want := range map[string]int{"": 200, "identity": 200, "Identity": 200, "gzip": 415, "identity, br": 415, "x": 415} {

@@ -99,48 +99,58 @@ func (s *Server) tooLarge() *refusal {
 	return refuse(http.StatusRequestEntityTooLarge, domain.QueryTooCostly, "a request must be at most %d bytes", s.limits.Body)
 }
 
-// readParams reads {"query", "operationName", "variables"}. Its errors never repeat the body.
+// wireParams is an operation as it is sent, and all that is read of a request.
+type wireParams struct {
+	Query         string          `json:"query"`
+	OperationName string          `json:"operationName,omitempty"`
+	Variables     json.RawMessage `json:"variables,omitempty"`
+}
+
+// readParams reads an operation. Its errors never repeat the body.
 func readParams(body []byte, limits Limits) (*graphql.RawParams, *gqlerror.Error) {
-	var wire struct {
-		Query         string          `json:"query"`
-		OperationName string          `json:"operationName"`
-		Variables     json.RawMessage `json:"variables"`
-	}
-	// The decoder would replace what is not UTF-8, so that different texts become one.
-	if !utf8.Valid(body) {
-		return nil, badInput(nil, "the request must be UTF-8")
-	}
-	switch first := bytes.TrimLeft(body, " \t\r\n"); {
-	case len(first) > 0 && first[0] == '[':
-		return nil, badInput(nil, "send one operation in a request; lists of operations are not served")
-	case len(first) == 0 || first[0] != '{':
-		return nil, badInput(nil, `the request must be a JSON object such as {"query": "{ __typename }"}`)
-	}
-	if err := json.Unmarshal(body, &wire); err != nil {
-		var mistyped *json.UnmarshalTypeError
-		if errors.As(err, &mistyped) {
-			return nil, badInput(nil, "query and operationName must be strings")
-		}
-		return nil, badInput(nil, "the request is not valid JSON")
+	wire, err := readWire(body, limits)
+	if err != nil {
+		return nil, err
 	}
 	params := &graphql.RawParams{Query: wire.Query, OperationName: wire.OperationName}
-	if len(wire.Variables) > limits.Variables {
-		return nil, tooCostly(nil, "the variables must be at most %d bytes", limits.Variables)
-	}
-	if len(wire.Variables) > limits.Values && values(wire.Variables) > limits.Values {
-		return nil, tooCostly(nil, "the variables must hold at most %d values", limits.Values)
-	}
-	if len(wire.Variables) > 0 && wire.Variables[0] != 'n' {
-		if wire.Variables[0] != '{' {
-			return nil, badInput(nil, "variables must be an object")
-		}
+	if len(wire.Variables) > 0 {
 		decoder := json.NewDecoder(bytes.NewReader(wire.Variables))
 		decoder.UseNumber()
-		if err := decoder.Decode(&params.Variables); err != nil {
+		if decoder.Decode(&params.Variables) != nil {
 			return nil, badInput(nil, "the variables are not valid JSON")
 		}
 	}
 	return params, nil
+}
+
+// readWire reads an operation and leaves its variables, which are an object or null, as they are.
+func readWire(body []byte, limits Limits) (wire wireParams, refused *gqlerror.Error) {
+	// The decoder would replace what is not UTF-8, so that different texts become one.
+	if !utf8.Valid(body) {
+		return wire, badInput(nil, "the request must be UTF-8")
+	}
+	switch first := bytes.TrimLeft(body, " \t\r\n"); {
+	case len(first) > 0 && first[0] == '[':
+		return wire, badInput(nil, "send one operation in a request; lists of operations are not served")
+	case len(first) == 0 || first[0] != '{':
+		return wire, badInput(nil, `the request must be a JSON object such as {"query": "{ __typename }"}`)
+	}
+	if err := json.Unmarshal(body, &wire); err != nil {
+		var mistyped *json.UnmarshalTypeError
+		if errors.As(err, &mistyped) {
+			return wire, badInput(nil, "query and operationName must be strings")
+		}
+		return wire, badInput(nil, "the request is not valid JSON")
+	}
+	switch variables := wire.Variables; {
+	case len(variables) > limits.Variables:
+		return wire, tooCostly(nil, "the variables must be at most %d bytes", limits.Variables)
+	case len(variables) > limits.Values && values(variables) > limits.Values:
+		return wire, tooCostly(nil, "the variables must hold at most %d values", limits.Values)
+	case len(variables) > 0 && variables[0] != '{' && variables[0] != 'n':
+		return wire, badInput(nil, "variables must be an object")
+	}
+	return wire, nil
 }
 
 // values counts the values in valid JSON, those in lists and objects too; an empty list or object counts for two.

@@ -152,7 +152,7 @@ func (c *socket) admit(message []byte) ([]byte, error) {
 		return nil, c.violated(closeBadMessage, "the message is not one of the sub-protocol")
 	}
 	if !c.inited {
-		return c.admitFirst(message, f)
+		return c.admitFirst(f)
 	}
 	switch {
 	case f.Type == "connection_init":
@@ -172,8 +172,9 @@ func (c *socket) admit(message []byte) ([]byte, error) {
 	return nil, c.violated(closeBadMessage, "the message is not one of the sub-protocol")
 }
 
-// admitFirst lets a connection begin.
-func (c *socket) admitFirst(message []byte, f frame) ([]byte, error) {
+// admitFirst lets a connection begin. The payload of connection_init is left out: nobody reads it, and gqlgen would keep
+// it, parsed, for as long as the connection is open.
+func (c *socket) admitFirst(f frame) ([]byte, error) {
 	switch {
 	case f.Type == "connection_init":
 		if len(f.Payload) > 0 && f.Payload[0] != '{' && f.Payload[0] != 'n' {
@@ -182,7 +183,7 @@ func (c *socket) admitFirst(message []byte, f frame) ([]byte, error) {
 		c.inited = true
 		_ = c.conn.SetReadDeadline(time.Time{})
 		c.alive()
-		return message, nil
+		return json.Marshal(frame{Type: f.Type})
 	case f.Type == "subscribe" || f.Type == "start":
 		return nil, c.violated(closeUnauthorized, "connection_init must come first")
 	case c.modern && f.Type == "ping":
@@ -195,13 +196,14 @@ func (c *socket) admitFirst(message []byte, f frame) ([]byte, error) {
 }
 
 // admitOperation enters an operation under an id of ours. What is wrong with it is told here, in the words that every
-// transport uses.
+// transport uses. Only what was checked is passed on: gqlgen would keep all of the client's payload with a subscription.
 func (c *socket) admitOperation(f frame) ([]byte, error) {
 	if f.ID == "" {
 		return nil, c.violated(closeBadMessage, "an operation must have an id")
 	}
-	if _, err := readParams(f.Payload, c.limits); err != nil {
-		c.fail(f.ID, err)
+	params, refused := readWire(f.Payload, c.limits)
+	if refused != nil {
+		c.fail(f.ID, refused)
 		return nil, nil
 	}
 	internal, verdict := c.register.enter(f.ID)
@@ -214,8 +216,12 @@ func (c *socket) admitOperation(f frame) ([]byte, error) {
 		return nil, nil
 	case entered:
 	}
-	f.ID = internal
-	return json.Marshal(f)
+	payload, err := json.Marshal(params)
+	if err != nil {
+		// What was read as JSON can be written.
+		panic(err)
+	}
+	return json.Marshal(frame{Type: f.Type, ID: internal, Payload: payload})
 }
 
 // fail answers an operation that is not begun.

@@ -194,6 +194,26 @@ func TestAnOperationsFaultsLeaveTheConnectionOpen(t *testing.T) {
 	})
 }
 
+func TestNothingThatNobodyReadsIsKeptOfAPayload(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, protocol string) {
+		s := start(t)
+		large := `{"x":[` + strings.Repeat(`{"":0},`, 50_000) + `0]}`
+		p := s.dial(t, protocol)
+		p.send(`{"type":"connection_init","payload":` + large + `}`)
+		p.expect("connection_ack", "")
+		p.begin("a", `{"extensions":`+large+`,`+strings.TrimPrefix(watch("alice"), "{"))
+		eventually(t, "the subscription runs", func() bool { return len(s.feeds.of("alice")) == 1 })
+		s.feeds.mu.Lock()
+		kept := len(s.feeds.kept)
+		s.feeds.mu.Unlock()
+		if kept != 0 {
+			t.Errorf("the subscription keeps %d values of its client's payloads", kept)
+		}
+		s.feeds.send(t, "alice", 1)
+		p.expectVersion("a", 1)
+	})
+}
+
 func TestOperationsBeyondAConnectionsLimitAreRefused(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, protocol string) {
 		s := start(t, func(c *Config) { c.Limits.StreamOperations = 3 })
