@@ -267,7 +267,8 @@ func start(t *testing.T, change ...func(*Config)) *site {
 	s.address = listener.Addr().String()
 	var ctx context.Context
 	ctx, s.stop = context.WithCancel(context.Background())
-	go func() { s.ended <- s.Serve(ctx, listener) }()
+	front := Listen(listener, c.Limits, nil, c.Logger)
+	go func() { s.ended <- s.Serve(ctx, front) }()
 	t.Cleanup(func() {
 		s.stop()
 		select {

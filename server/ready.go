@@ -1,7 +1,9 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 )
 
@@ -62,18 +64,22 @@ func (s *Server) own() Component {
 	return c
 }
 
+// health is how the node and the server are.
+func (s *Server) health(ctx context.Context) Health {
+	parts := s.config.Health(ctx)
+	components := make(Health, len(parts)+1)
+	maps.Copy(components, parts)
+	components["server"] = s.own()
+	return components
+}
+
 // serveReady answers 503 only where this node should get no traffic.
-func (s *Server) serveReady(w http.ResponseWriter, r *http.Request) {
+func serveReady(w http.ResponseWriter, r *http.Request, health func() Health) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		s.serveText(w, r, http.StatusOK, "")
+		serveText(w, r, http.StatusOK, "")
 		return
 	}
-	health := s.config.Health(r.Context())
-	components := make(Health, len(health)+1)
-	for name, c := range health {
-		components[name] = c
-	}
-	components["server"] = s.own()
+	components := health()
 	state, status := components.State(), http.StatusOK
 	if state == Unready {
 		status = http.StatusServiceUnavailable

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -13,25 +11,15 @@ import (
 	"daybook/domain"
 )
 
-// Serve answers on the listener, which it closes, until ctx ends. Then it refuses new work, says goodbye to streams,
+// Serve answers what comes to a front, which it closes, until ctx ends. Then it refuses new work, says goodbye to streams,
 // lets requests finish, all in bounded time, and returns nil.
-func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	h := &http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: s.limits.ReadHeader,
-		ReadTimeout:       s.limits.Read,
-		WriteTimeout:      s.limits.Write,
-		IdleTimeout:       s.limits.Idle,
-		MaxHeaderBytes:    s.limits.Header,
-		ErrorLog:          slog.NewLogLogger(s.config.Logger.Handler(), slog.LevelDebug),
-		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- h.Serve(newLimitListener(listener, s.limits.Connections)) }()
+func (s *Server) Serve(ctx context.Context, front *Front) error {
+	front.HandOver(s)
+	h := front.http
 	select {
-	case err := <-ended:
+	case <-front.ended:
 		s.Close()
-		return errors.Join(fmt.Errorf("serving HTTP: %w", err), h.Close())
+		return errors.Join(fmt.Errorf("serving HTTP: %w", front.err), h.Close())
 	case <-ctx.Done():
 	}
 	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.limits.Shutdown)
@@ -45,8 +33,9 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		s.config.Logger.Warn("requests were cut off at shutdown; their clients have to send them again with the same idempotency keys", "after", s.limits.Shutdown)
 		err = h.Close()
 	}
-	if serveErr := <-ended; !errors.Is(serveErr, http.ErrServerClosed) {
-		err = errors.Join(err, serveErr)
+	<-front.ended
+	if !errors.Is(front.err, http.ErrServerClosed) {
+		err = errors.Join(err, front.err)
 	}
 	return err
 }

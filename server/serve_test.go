@@ -2,11 +2,15 @@ package server
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 func TestShutdownSaysGoodbyeToStreamsAndLetsRequestsFinish(t *testing.T) {
@@ -103,4 +107,66 @@ func TestConnectionsBeyondTheLimitWait(t *testing.T) {
 		t.Errorf("got %d", a.status)
 	}
 	eventually(t, "all places are free", func() bool { return s.streams.n.Load() == 0 })
+}
+
+func TestANodeThatStartsSaysSoOnceItListens(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry := prometheus.NewRegistry()
+	promauto.With(registry).NewGauge(prometheus.GaugeOpts{Name: "of_the_process", Help: "Of the process."})
+	s := &site{address: listener.Addr().String(), backend: &backend{}}
+	c := config(s.backend)
+	front := Listen(listener, c.Limits, registry, c.Logger)
+
+	if a := s.do(t, "GET", "/healthz", ""); a.status != 200 || a.body != "ok\n" {
+		t.Errorf("/healthz answers %d %q", a.status, a.body)
+	}
+	if status, r := s.readiness(t); status != 503 || r.State != Unready || r.Components["server"].Code != "STARTING" {
+		t.Errorf("/readyz answers %d %+v", status, r)
+	}
+	if a := s.do(t, "GET", "/metrics", ""); a.status != 200 || !strings.Contains(a.body, "of_the_process") {
+		t.Errorf("/metrics answers %d %s", a.status, a.body)
+	}
+	for _, a := range []answer{s.post(t, typename), s.do(t, "GET", "/", ""), s.do(t, "GET", "/graphql", "")} {
+		if a.status != 503 || a.code() != "UNAVAILABLE" || a.header.Get("Retry-After") == "" || !strings.Contains(a.body, "this request did nothing") {
+			t.Errorf("a request gets %d %s", a.status, a.body)
+		}
+	}
+	if _, response, err := s.handshake(nil, modernProtocol); err == nil || response.StatusCode != 503 {
+		t.Errorf("a WebSocket gets %v", err)
+	}
+
+	// When it has started, before it serves, requests are answered.
+	s.Server = New(c)
+	front.HandOver(s.Server)
+	if a := s.post(t, typename); a.status != 200 || len(a.Errors) != 0 {
+		t.Errorf("once it has started a query gets %d %s", a.status, a.body)
+	}
+	if a := s.do(t, "GET", "/readyz", ""); a.status != 200 {
+		t.Errorf("once it has started /readyz answers %d %s", a.status, a.body)
+	}
+	if err := front.Close(); err != nil {
+		t.Error(err)
+	}
+	if conn, err := net.Dial("tcp", s.address); err == nil {
+		conn.Close()
+		t.Error("a front that was closed accepts connections")
+	}
+}
+
+func TestServingEndsWhenTheListenerFails(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := config(&backend{})
+	front := Listen(listener, c.Limits, nil, c.Logger)
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := New(c).Serve(t.Context(), front); err == nil || !strings.Contains(err.Error(), "serving HTTP") {
+		t.Errorf("got %v", err)
+	}
 }

@@ -83,9 +83,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case path == "/graphql":
 		s.serveGraphQL(w, r)
 	case path == "/healthz":
-		s.serveText(w, r, http.StatusOK, "ok")
+		serveText(w, r, http.StatusOK, "ok")
 	case path == "/readyz":
-		s.serveReady(w, r)
+		serveReady(w, r, func() Health { return s.health(r.Context()) })
 	case path == "/metrics" && s.scrape != nil:
 		s.scrape.ServeHTTP(w, r)
 	default:
@@ -107,7 +107,7 @@ func (s *Server) recover(w http.ResponseWriter, r *http.Request) {
 	writeErrors(w, graphqlJSON, http.StatusInternalServerError, err)
 }
 
-func (s *Server) serveText(w http.ResponseWriter, r *http.Request, status int, text string) {
+func serveText(w http.ResponseWriter, r *http.Request, status int, text string) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		status, text = http.StatusMethodNotAllowed, "ask with GET"

@@ -2,6 +2,8 @@ package test
 
 import (
 	"errors"
+	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -42,11 +44,12 @@ func TestANodeThatStartsWaitsForWhatDoesNotAnswer(t *testing.T) {
 	mustDo(t)(newAPI(n.url).create("alice"))
 }
 
-// Who asks it to end meanwhile does not wait.
+// Meanwhile it says that it starts, so that nobody takes it for one that hangs, and who asks it to end does not wait.
 func TestANodeThatWaitsCanBeStopped(t *testing.T) {
 	database := testenv.Postgres(t) // Without PostgreSQL the test is skipped here.
 	toBroker := startRelay(t, "127.0.0.1:1")
 	n := newNode(t, backend{name: "a broker apart", brokers: []string{toBroker.listener.Addr().String()}, database: database})
+	n.listen = freeAddress(t)
 	n.launch()
 	n.wait(startPatience, func() error {
 		if !strings.Contains(n.log.String(), "Kafka does not answer; waiting for it") {
@@ -54,5 +57,26 @@ func TestANodeThatWaitsCanBeStopped(t *testing.T) {
 		}
 		return nil
 	})
+	n.url = "http://" + n.listen + "/"
+	if res, err := probe.Get(n.url + "healthz"); err != nil || res.Body.Close() != nil || res.StatusCode != http.StatusOK {
+		t.Errorf("/healthz answers %v, %v", res, err)
+	}
+	if r := n.readiness(t); r.status != http.StatusServiceUnavailable || r.Components["server"].Code != "STARTING" {
+		t.Errorf("/readyz answers %+v", r)
+	}
+	if _, err := newAPI(n.url).create("alice"); codeOf(err) != "UNAVAILABLE" {
+		t.Errorf("a command is answered %v", err)
+	}
 	n.stop()
+}
+
+// freeAddress is one where nobody listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // Nothing was accepted.
+	return l.Addr().String()
 }

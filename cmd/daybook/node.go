@@ -52,7 +52,8 @@ type Main struct {
 	projector *projector.Projector
 	feed      *live.Feed
 	server    *server.Server
-	listener  net.Listener
+	front     *server.Front
+	address   *net.TCPAddr
 	registry  *prometheus.Registry
 	tracing   tracing
 	// checkpointed counts what is done with checkpoints.
@@ -68,16 +69,21 @@ func NewMain(cfg config, log *slog.Logger) *Main {
 	return &Main{cfg: cfg, log: log, clock: planted.Now, registry: newRegistry(), restored: make(chan struct{})}
 }
 
-// Open takes hold of everything the node needs. On an error what was opened is closed again.
+// Open takes hold of everything the node needs, which may take minutes: meanwhile it answers that it starts. On an error
+// what was opened is closed again.
 func (m *Main) Open(ctx context.Context) (err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, m.Close())
 		}
 	}()
-	if m.listener, err = net.Listen("tcp", m.cfg.Listen); err != nil {
+	listener, err := net.Listen("tcp", m.cfg.Listen)
+	if err != nil {
 		return fmt.Errorf("cannot listen on %s; choose another address with --%s or DAYBOOK_LISTEN: %w", m.cfg.Listen, flagListen, err)
 	}
+	m.address = listener.Addr().(*net.TCPAddr)
+	// The parts' metrics are not looked at while they are made.
+	m.front = server.Listen(listener, server.DefaultLimits(), newRegistry(), m.log)
 	if m.cluster, err = openCluster(ctx, m.cfg, "daybook", m.log); err != nil {
 		return err
 	}
@@ -109,6 +115,7 @@ func (m *Main) Open(ctx context.Context) (err error) {
 		}
 		m.assign(all)
 	}
+	m.front.HandOver(m.server)
 	return nil
 }
 
@@ -200,12 +207,11 @@ func (m *Main) ready() error {
 
 // URL is where the playground is.
 func (m *Main) URL() string {
-	address := m.listener.Addr().(*net.TCPAddr)
-	host := address.IP.String()
-	if address.IP.IsUnspecified() {
+	host := m.address.IP.String()
+	if m.address.IP.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	return fmt.Sprintf("http://%s/", net.JoinHostPort(host, fmt.Sprint(address.Port)))
+	return fmt.Sprintf("http://%s/", net.JoinHostPort(host, fmt.Sprint(m.address.Port)))
 }
 
 // Run serves until ctx ends or a part fails. Requests end first, then the engine, which writes out what it decided.
@@ -224,7 +230,7 @@ func (m *Main) Run(ctx context.Context) error {
 	defer endServing()
 	// A failed part ends the service too.
 	defer context.AfterFunc(failed, endServing)()
-	err := m.server.Serve(serving, m.listener)
+	err := m.server.Serve(serving, m.front)
 	stop()
 	if partErr := running.Wait(); !errors.Is(partErr, context.Canceled) {
 		err = errors.Join(err, partErr)
@@ -255,6 +261,9 @@ func (m *Main) assign(partitions []int32) {
 // Close lets go of everything. It is for after Run, or for a node that never ran.
 func (m *Main) Close() error {
 	var errs []error
+	if m.front != nil {
+		errs = append(errs, m.front.Close())
+	}
 	if m.tracing.close != nil {
 		errs = append(errs, m.tracing.close())
 	}
@@ -266,11 +275,6 @@ func (m *Main) Close() error {
 	}
 	if m.cluster != nil {
 		errs = append(errs, m.cluster.Close())
-	}
-	if m.listener != nil {
-		if err := m.listener.Close(); !errors.Is(err, net.ErrClosed) {
-			errs = append(errs, err)
-		}
 	}
 	return errors.Join(errs...)
 }

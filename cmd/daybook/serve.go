@@ -68,7 +68,7 @@ func serve(ctx context.Context, c *cli.Command) error {
 	return err
 }
 
-// announce tells where the node answers. The listener is open, so requests sent from now on wait, but are not refused.
+// announce tells where the node answers. Requests sent from now on are served.
 func announce(c *cli.Command, m *Main, log *slog.Logger) {
 	if m.cfg.embedded() {
 		log.Info("the broker is embedded: for development, demos and small single-node use; with --kafka-brokers the same program works on Apache Kafka",
