@@ -50,10 +50,12 @@ func (r *Resolver) submitBatch(ctx context.Context, in model.SubmitBatchInput) (
 		}
 	} else {
 		answers := r.Commands.ExecuteBatch(ctx, commands, atomic)
+		e := explainer{reads: r.Reads}
+		defer e.end()
 		for i, b := range batch {
 			var result ledger.Result
 			if b.err == nil {
-				result, b.err = answers[0].Result, r.notRefundable(ctx, b.command, answers[0].Err)
+				result, b.err = answers[0].Result, e.notRefundable(ctx, b.command, answers[0].Err)
 				answers = answers[1:]
 			}
 			results[i] = r.batchResult(ctx, b, result)

@@ -83,6 +83,47 @@ func TestARefundOfWhatTheEngineDoesNotKnowIsExplainedByTheReadModel(t *testing.T
 	}
 }
 
+// asked is broken whose read model notes by when each look-up must be done.
+type asked struct {
+	broken
+	by *[]time.Time
+}
+
+func (a asked) Transaction(ctx context.Context, id string) (transaction.State, error) {
+	by, _ := ctx.Deadline()
+	*a.by = append(*a.by, by)
+	return a.broken.Transaction(ctx, id)
+}
+
+// The commands are decided: a database that hangs must not keep their answers for long, one after another.
+func TestTheAnswersOfManyRefundsWaitForTheReadModelOnceAndNotLong(t *testing.T) {
+	for name, c := range map[string]struct {
+		noRead error
+		asks   int
+	}{"it answers": {nil, 5}, "it is away": {errors.New("away"), 1}} {
+		t.Run(name, func(t *testing.T) {
+			f := asked{broken{untouched: untouched{t: t}, err: account.PaymentNotFound(), noRead: c.noRead}, new([]time.Time)}
+			a := serve(t, &resolvers.Resolver{Commands: f, Reads: f, Now: time.Now, NewID: ids.New, Logger: testenv.Logger()})
+			refunds := make([]input, 5)
+			for i := range refunds {
+				refunds[i] = input{"refund": input{"paymentId": ids.New(), "idempotencyKey": fmt.Sprint(i)}}
+			}
+			out := a.batch(false, refunds...)
+			for i := range refunds {
+				expect(t, out, map[string]any{fmt.Sprintf("results.%d.userErrors.0.code", i): "TRANSACTION_NOT_FOUND"})
+			}
+			if len(*f.by) != c.asks {
+				t.Errorf("the read model was asked %d times, want %d", len(*f.by), c.asks)
+			}
+			for _, by := range *f.by {
+				if !by.Equal((*f.by)[0]) || time.Until(by) > time.Second {
+					t.Errorf("the questions end at %v, which is not one moment within a second", *f.by)
+				}
+			}
+		})
+	}
+}
+
 func TestAPaymentThatFailedCannotBeRefunded(t *testing.T) {
 	a := startNode(t)
 	full := neighbour(t, "ann", false)

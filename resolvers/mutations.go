@@ -2,6 +2,7 @@ package resolvers
 
 import (
 	"context"
+	"time"
 
 	"daybook/domain"
 	"daybook/domain/account"
@@ -25,7 +26,9 @@ func perform[I any](ctx context.Context, r *Resolver, in I, read reader[I]) (*mo
 	c, err := read(from, in)
 	if err == nil {
 		result, err = r.Commands.Execute(ctx, c)
-		err = r.notRefundable(ctx, c, err)
+		e := explainer{reads: r.Reads}
+		err = e.notRefundable(ctx, c, err)
+		e.end()
 	}
 	refused, err := userErrors(err)
 	if err != nil {
@@ -45,15 +48,46 @@ func (r *Resolver) payload(result ledger.Result, refused []*model.UserError) *mo
 	return p
 }
 
+// explainWithin bounds how long the answer to a mutation waits for what the read model knows beyond it.
+const explainWithin = time.Second
+
+// explainer asks the read model about the refused commands of one mutation. They are decided, so that a database that
+// hangs must not keep their answers: all questions have one bound, and none follows one that was not answered.
+type explainer struct {
+	reads  Reads
+	failed bool
+	// bounded has the bound from the first question on, cancel lets go of it.
+	bounded context.Context
+	cancel  context.CancelFunc
+}
+
+func (e *explainer) transaction(ctx context.Context, id string) (transaction.State, bool) {
+	if e.failed {
+		return transaction.State{}, false
+	}
+	if e.bounded == nil {
+		e.bounded, e.cancel = context.WithTimeout(ctx, explainWithin)
+	}
+	known, err := e.reads.Transaction(e.bounded, id)
+	e.failed = err != nil
+	return known, !e.failed
+}
+
+func (e *explainer) end() {
+	if e.cancel != nil {
+		e.cancel()
+	}
+}
+
 // notRefundable says more of a refund whose payment the engine does not know when the read model knows what its id
 // stands for. The engine keeps payments only, and them only where they were received.
-func (r *Resolver) notRefundable(ctx context.Context, c ledger.Command, err error) error {
+func (e *explainer) notRefundable(ctx context.Context, c ledger.Command, err error) error {
 	refund, ok := c.(*ledger.Refund)
 	if !ok || domain.CodeOf(err) != domain.TransactionNotFound {
 		return err
 	}
-	known, failed := r.Reads.Transaction(ctx, refund.PaymentID)
-	if failed != nil { // What the engine said holds all the same.
+	known, answered := e.transaction(ctx, refund.PaymentID)
+	if !answered { // What the engine said holds all the same.
 		return err
 	}
 	refuse := func(format string, args ...any) error {
