@@ -1,7 +1,10 @@
 # Daybook. `make help` lists what can be made.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test sim torture soak lint build console bench generate clean
+.PHONY: help run test sim torture soak lint build program console bench generate clean
+
+# What is built goes by the name that git gives it; where there is no git, by none. The owner of the files may be another.
+release = $(shell git -c safe.directory='*' describe --tags --always --dirty 2>/dev/null)
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -25,7 +28,10 @@ lint: ## Check style, imports and common mistakes
 	scripts/lint
 
 build: console ## Build bin/daybook with the playground in it
-	go build -buildvcs=false -o bin/daybook ./cmd/daybook
+	@$(MAKE) --no-print-directory program
+
+program: # Builds bin/daybook, or PROGRAM, with what there is of the playground.
+	go build -buildvcs=false -ldflags "-X main.release=$(release)" -o $(or $(PROGRAM),bin/daybook) ./cmd/daybook
 
 console: ## Build the playground when its sources are newer
 	scripts/console

@@ -124,6 +124,9 @@ func TestTheProgramTellsItsVersion(t *testing.T) {
 	if err != nil || !strings.HasPrefix(string(out), "daybook version ") || len(strings.Fields(string(out))) != 3 {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	if git := exec.Command("git", "-c", "safe.directory=*", "rev-parse", "HEAD").Run(); git == nil && strings.Contains(string(out), "unknown") {
+		t.Errorf("make built what does not know its version: %s", out)
+	}
 }
 
 func TestVerifyNamesTheAccountsThatDiffer(t *testing.T) {

@@ -29,7 +29,7 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // Only a temporary directory is left over.
 	binary = filepath.Join(dir, "daybook")
-	build := exec.Command("go", "build", "-o", binary, "daybook/cmd/daybook")
+	build := exec.Command("make", "--no-print-directory", "-s", "-C", "..", "program", "PROGRAM="+binary)
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "building the program:", err)

@@ -46,8 +46,15 @@ func newCLI() *cli.Command {
 	return root
 }
 
+// release names what make built: a tag, or a commit, and whether files were changed since. It is empty where git does not
+// tell, and in a program that was built otherwise.
+var release string
+
 // version names what this program was built from: a release, else a commit, else "unknown".
 func version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
