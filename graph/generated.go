@@ -2585,7 +2585,7 @@ input LimitsInput {
 }
 
 input CreateAccountInput {
-  "1 to 64 of A-Z a-z 0-9 _ -, beginning with a letter or digit. Chosen from the idempotency key when left out."
+  "1 to 64 of A-Z a-z 0-9 _ -, beginning with a letter or digit. Chosen from the idempotency key and the actor when left out."
   id: ID
   "1 to 128 characters; whose account this is."
   ownerId: String!
@@ -2594,7 +2594,8 @@ input CreateAccountInput {
   limits: LimitsInput
   """
   1 to 128 printable characters. On one account, the same key with the same input has one effect and one answer, and with
-  other input is refused. Without an id the account follows from the key, so the same key finds the same account.
+  other input is refused. Without an id the account follows from the key and the actor, X-Actor-Id: the same key of the
+  same actor finds the same account, and the same key of another actor opens another one.
   """
   idempotencyKey: String!
 }
@@ -2658,6 +2659,8 @@ input RefundInput {
   reason: String
   "It belongs to the account that received the payment."
   idempotencyKey: String!
+  "Refuse unless the account that received the payment has this version."
+  expectedVersion: Int
 }
 
 input AuthorizeHoldInput {
@@ -2684,6 +2687,8 @@ input CaptureHoldInput {
   reason: String
   "It belongs to the account of the hold."
   idempotencyKey: String!
+  "Refuse unless the account of the hold has this version."
+  expectedVersion: Int
 }
 
 input VoidHoldInput {
@@ -2691,6 +2696,8 @@ input VoidHoldInput {
   reason: String
   "It belongs to the account of the hold."
   idempotencyKey: String!
+  "Refuse unless the account of the hold has this version."
+  expectedVersion: Int
 }
 
 input ChangeAccountStatusInput {
@@ -11928,7 +11935,7 @@ func (ec *executionContext) unmarshalInputCaptureHoldInput(ctx context.Context, 
 		asMap["final"] = false
 	}
 
-	fieldsInOrder := [...]string{"holdId", "amount", "final", "reason", "idempotencyKey"}
+	fieldsInOrder := [...]string{"holdId", "amount", "final", "reason", "idempotencyKey", "expectedVersion"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -11970,6 +11977,13 @@ func (ec *executionContext) unmarshalInputCaptureHoldInput(ctx context.Context, 
 				return it, err
 			}
 			it.IdempotencyKey = data
+		case "expectedVersion":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expectedVersion"))
+			data, err := ec.unmarshalOInt2ᚖint64(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ExpectedVersion = data
 		}
 	}
 	return it, nil
@@ -12352,7 +12366,7 @@ func (ec *executionContext) unmarshalInputRefundInput(ctx context.Context, obj a
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"paymentId", "amount", "reason", "idempotencyKey"}
+	fieldsInOrder := [...]string{"paymentId", "amount", "reason", "idempotencyKey", "expectedVersion"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -12387,6 +12401,13 @@ func (ec *executionContext) unmarshalInputRefundInput(ctx context.Context, obj a
 				return it, err
 			}
 			it.IdempotencyKey = data
+		case "expectedVersion":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expectedVersion"))
+			data, err := ec.unmarshalOInt2ᚖint64(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ExpectedVersion = data
 		}
 	}
 	return it, nil
@@ -12703,7 +12724,7 @@ func (ec *executionContext) unmarshalInputVoidHoldInput(ctx context.Context, obj
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"holdId", "reason", "idempotencyKey"}
+	fieldsInOrder := [...]string{"holdId", "reason", "idempotencyKey", "expectedVersion"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -12731,6 +12752,13 @@ func (ec *executionContext) unmarshalInputVoidHoldInput(ctx context.Context, obj
 				return it, err
 			}
 			it.IdempotencyKey = data
+		case "expectedVersion":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expectedVersion"))
+			data, err := ec.unmarshalOInt2ᚖint64(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ExpectedVersion = data
 		}
 	}
 	return it, nil

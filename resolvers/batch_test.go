@@ -215,8 +215,8 @@ func TestOddInputNeverFailsInside(t *testing.T) {
 		"withdraw": "accountId amount currency external reason idempotencyKey expectedVersion",
 		"transfer": "fromAccountId toAccountId amount currency reason idempotencyKey expectedVersion",
 		"pay":      "fromAccountId toAccountId amount currency reason idempotencyKey expectedVersion",
-		"refund":   "paymentId amount reason idempotencyKey", "authorizeHold": "accountId toAccountId amount currency expiresAt reason idempotencyKey expectedVersion",
-		"captureHold": "holdId amount final reason idempotencyKey", "voidHold": "holdId reason idempotencyKey",
+		"refund":   "paymentId amount reason idempotencyKey expectedVersion", "authorizeHold": "accountId toAccountId amount currency expiresAt reason idempotencyKey expectedVersion",
+		"captureHold": "holdId amount final reason idempotencyKey expectedVersion", "voidHold": "holdId reason idempotencyKey expectedVersion",
 		"changeAccountStatus": "accountId status reason idempotencyKey expectedVersion", "changeAccountLimits": "accountId limits reason idempotencyKey expectedVersion",
 	}
 	sound := input{

@@ -74,7 +74,7 @@ func readPay(from ledger.Meta, in model.PayInput) (ledger.Command, error) {
 }
 
 func readRefund(from ledger.Meta, in model.RefundInput) (ledger.Command, error) {
-	c := &ledger.Refund{Meta: keyed(from, in.IdempotencyKey, nil), Reason: valueOr(in.Reason, "")}
+	c := &ledger.Refund{Meta: keyed(from, in.IdempotencyKey, in.ExpectedVersion), Reason: valueOr(in.Reason, "")}
 	var badID, badAmount error
 	c.PaymentID, badID = checkUUID("paymentId", "transaction", in.PaymentID)
 	c.Amount, badAmount = readOpenAmount(in.Amount)
@@ -94,7 +94,7 @@ func readAuthorizeHold(from ledger.Meta, in model.AuthorizeHoldInput) (ledger.Co
 
 func readCaptureHold(from ledger.Meta, in model.CaptureHoldInput) (ledger.Command, error) {
 	c := &ledger.CaptureHold{
-		Meta: keyed(from, in.IdempotencyKey, nil), Final: valueOr(in.Final, false), Reason: valueOr(in.Reason, ""),
+		Meta: keyed(from, in.IdempotencyKey, in.ExpectedVersion), Final: valueOr(in.Final, false), Reason: valueOr(in.Reason, ""),
 	}
 	var badID, badAmount error
 	c.HoldID, badID = checkUUID("holdId", "hold", in.HoldID)
@@ -103,7 +103,7 @@ func readCaptureHold(from ledger.Meta, in model.CaptureHoldInput) (ledger.Comman
 }
 
 func readVoidHold(from ledger.Meta, in model.VoidHoldInput) (ledger.Command, error) {
-	c := &ledger.VoidHold{Meta: keyed(from, in.IdempotencyKey, nil), Reason: valueOr(in.Reason, "")}
+	c := &ledger.VoidHold{Meta: keyed(from, in.IdempotencyKey, in.ExpectedVersion), Reason: valueOr(in.Reason, "")}
 	var err error
 	c.HoldID, err = checkUUID("holdId", "hold", in.HoldID)
 	return c, first(checkIdempotencyKey(in.IdempotencyKey), err, checkReason(c.Reason))

@@ -71,7 +71,7 @@ func TestAPaymentIsRefundedInParts(t *testing.T) {
 	expect(t, paid, map[string]any{"transaction.type": "PAYMENT", "transaction.status": "COMPLETED", "account.id": "ann", "account.balance": "70.00"})
 	id := paid.at("transaction.id")
 
-	part := a.done("refund", fmt.Sprintf(`paymentId: %q, amount: "12.5", reason: "worn", idempotencyKey: "r1"`, id))
+	part := a.done("refund", fmt.Sprintf(`paymentId: %q, amount: "12.5", reason: "worn", expectedVersion: 2, idempotencyKey: "r1"`, id))
 	expect(t, part, map[string]any{
 		"transaction.type": "REFUND", "transaction.status": "COMPLETED", "transaction.amount": "12.50", "transaction.fromAccountId": "bob",
 		"transaction.toAccountId": "ann", "transaction.refundOf": id, "account.id": "bob", "account.balance": "17.50",
@@ -84,7 +84,7 @@ func TestAPaymentIsRefundedInParts(t *testing.T) {
 		"userErrors.0.code": "REFUND_EXCEEDS_PAYMENT", "userErrors.0.field": "[input amount]", "transaction": nil, "account": nil,
 		"userErrors.0.message": "all of the payment is refunded already, or on its way back",
 	})
-	expect(t, a.done("refund", fmt.Sprintf(`paymentId: %q, amount: "12.50", reason: "worn", idempotencyKey: "r1"`, id)),
+	expect(t, a.done("refund", fmt.Sprintf(`paymentId: %q, amount: "12.50", reason: "worn", expectedVersion: 2, idempotencyKey: "r1"`, id)),
 		map[string]any{"transaction.id": part.at("transaction.id"), "transaction.amount": "12.50", "account.version": part.at("account.version")})
 }
 
@@ -99,7 +99,7 @@ func TestAHoldIsCapturedInPartsAndItsRestReleased(t *testing.T) {
 	expect(t, a.mutate("withdraw", `accountId: "ann", amount: "40.01", currency: "EUR", idempotencyKey: "w"`),
 		map[string]any{"userErrors.0.code": "INSUFFICIENT_BALANCE", "userErrors.0.field": "[input amount]"})
 
-	part := a.done("captureHold", fmt.Sprintf(`holdId: %q, amount: "25", reason: "night", idempotencyKey: "c1"`, id))
+	part := a.done("captureHold", fmt.Sprintf(`holdId: %q, amount: "25", reason: "night", expectedVersion: 3, idempotencyKey: "c1"`, id))
 	expect(t, part, map[string]any{
 		"transaction.type": "PAYMENT", "transaction.status": "COMPLETED", "transaction.amount": "25.00", "transaction.holdId": id,
 		"transaction.toAccountId": "bob", "hold.captured": "25.00", "hold.remaining": "35.00", "hold.status": "ACTIVE",
@@ -120,7 +120,7 @@ func TestAHoldIsVoided(t *testing.T) {
 	a := funded(t)
 	id := a.done("authorizeHold", `accountId: "ann", toAccountId: "bob", amount: "60.00", currency: "EUR", expiresAt: "`+
 		time.Now().Add(time.Hour).UTC().Format(time.RFC3339Nano)+`", idempotencyKey: "h"`).at("hold.id")
-	expect(t, a.done("voidHold", fmt.Sprintf(`holdId: %q, reason: "no show", idempotencyKey: "v"`, id)), map[string]any{
+	expect(t, a.done("voidHold", fmt.Sprintf(`holdId: %q, reason: "no show", expectedVersion: 3, idempotencyKey: "v"`, id)), map[string]any{
 		"hold.status": "VOIDED", "hold.released": "60.00", "account.held": "0.00", "account.available": "100.00",
 	})
 	testenv.Eventually(t, func() error {
@@ -195,6 +195,9 @@ func TestRefusalsCarryCodeFieldAndWhatToDo(t *testing.T) {
 		{"refund", `paymentId: "` + topUp + `", idempotencyKey: "x"`, domain.NotRefundable, "paymentId", "the transaction is a TOPUP; only a payment can be refunded"},
 		{"refund", `paymentId: "` + payment + `", amount: "10.01", idempotencyKey: "x"`, domain.RefundExceedsPayment, "amount", "10.00 EUR of the payment can still be refunded; choose at most that"},
 		{"refund", `paymentId: "` + payment + `", amount: "0.001", idempotencyKey: "x"`, domain.InvalidAmount, "amount", "the amount has more decimals than EUR, which has 2"},
+		{"refund", `paymentId: "` + payment + `", expectedVersion: 1, idempotencyKey: "x"`, domain.VersionConflict, "expectedVersion", "the account has version 2, not the expected 1; read it again and decide anew"},
+		{"captureHold", `holdId: "` + active + `", expectedVersion: 1, idempotencyKey: "x"`, domain.VersionConflict, "expectedVersion", ""},
+		{"voidHold", `holdId: "` + active + `", expectedVersion: 1, idempotencyKey: "x"`, domain.VersionConflict, "expectedVersion", ""},
 		{"authorizeHold", `accountId: "ann", toAccountId: "ann"` + eur, domain.SameAccount, "toAccountId", ""},
 		{"authorizeHold", `accountId: "ann", toAccountId: "gone"` + eur, domain.AccountClosed, "toAccountId", ""},
 		{"authorizeHold", `accountId: "ann", toAccountId: "bob", amount: "82.00", currency: "EUR", idempotencyKey: "x"`, domain.InsufficientBalance, "amount", ""},

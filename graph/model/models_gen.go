@@ -222,6 +222,8 @@ type CaptureHoldInput struct {
 	Reason *string `json:"reason,omitempty"`
 	// It belongs to the account of the hold.
 	IdempotencyKey string `json:"idempotencyKey"`
+	// Refuse unless the account of the hold has this version.
+	ExpectedVersion *int64 `json:"expectedVersion,omitempty"`
 }
 
 type ChangeAccountLimitsInput struct {
@@ -242,7 +244,7 @@ type ChangeAccountStatusInput struct {
 }
 
 type CreateAccountInput struct {
-	// 1 to 64 of A-Z a-z 0-9 _ -, beginning with a letter or digit. Chosen from the idempotency key when left out.
+	// 1 to 64 of A-Z a-z 0-9 _ -, beginning with a letter or digit. Chosen from the idempotency key and the actor when left out.
 	ID *string `json:"id,omitempty"`
 	// 1 to 128 characters; whose account this is.
 	OwnerID  string         `json:"ownerId"`
@@ -250,7 +252,8 @@ type CreateAccountInput struct {
 	Type     account.Type   `json:"type"`
 	Limits   *LimitsInput   `json:"limits,omitempty"`
 	// 1 to 128 printable characters. On one account, the same key with the same input has one effect and one answer, and with
-	// other input is refused. Without an id the account follows from the key, so the same key finds the same account.
+	// other input is refused. Without an id the account follows from the key and the actor, X-Actor-Id: the same key of the
+	// same actor finds the same account, and the same key of another actor opens another one.
 	IdempotencyKey string `json:"idempotencyKey"`
 }
 
@@ -374,6 +377,8 @@ type RefundInput struct {
 	Reason *string         `json:"reason,omitempty"`
 	// It belongs to the account that received the payment.
 	IdempotencyKey string `json:"idempotencyKey"`
+	// Refuse unless the account that received the payment has this version.
+	ExpectedVersion *int64 `json:"expectedVersion,omitempty"`
 }
 
 type SubmitBatchInput struct {
@@ -523,6 +528,8 @@ type VoidHoldInput struct {
 	Reason *string `json:"reason,omitempty"`
 	// It belongs to the account of the hold.
 	IdempotencyKey string `json:"idempotencyKey"`
+	// Refuse unless the account of the hold has this version.
+	ExpectedVersion *int64 `json:"expectedVersion,omitempty"`
 }
 
 type WithdrawInput struct {
