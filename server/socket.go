@@ -216,12 +216,11 @@ func (c *socket) admitOperation(f frame) ([]byte, error) {
 		return nil, nil
 	case entered:
 	}
-	payload, err := json.Marshal(params)
-	if err != nil {
-		// What was read as JSON can be written.
-		panic(err)
-	}
-	return json.Marshal(frame{Type: f.Type, ID: internal, Payload: payload})
+	return json.Marshal(struct {
+		Payload wireParams `json:"payload"`
+		ID      string     `json:"id"`
+		Type    string     `json:"type"`
+	}{params, internal, f.Type})
 }
 
 // fail answers an operation that is not begun.
