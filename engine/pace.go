@@ -16,6 +16,9 @@ const (
 	fewAhead   = 256
 	// paceWeight is the weight of the newest sample.
 	paceWeight = 0.2
+	// paceLife is how long an estimate is believed that nothing bears out. Large groups give no samples while they are
+	// refused, so that one from a standstill would refuse them for good.
+	paceLife = 5 * time.Second
 )
 
 // pace estimates how long a partition's next command would wait, here or on its way to another node: the number before it,
@@ -25,6 +28,8 @@ type pace struct {
 	flying atomic.Int64
 	// perSecond is read by everybody; only the owner, or who hears the answers of a way, sets it.
 	perSecond atomic.Int64
+	// learnt is when perSecond was; it is for who sets it.
+	learnt time.Time
 }
 
 // tooLong tells whether a command behind so many others would wait too long.
@@ -33,8 +38,11 @@ func (p *pace) tooLong(ahead int64) bool {
 	return perSecond > 0 && ahead >= fewWaiting && time.Duration(ahead)*time.Second/time.Duration(perSecond) > longWait
 }
 
-// saw learns from a command that had so many others before it and was answered after a while.
-func (p *pace) saw(ahead int64, waited time.Duration) {
+// saw learns from a command that had so many others before it and was answered now, after a while.
+func (p *pace) saw(ahead int64, waited time.Duration, now time.Time) {
+	if now.Sub(p.learnt) > paceLife {
+		p.perSecond.Store(0)
+	}
 	if ahead < fewAhead || waited <= 0 {
 		return
 	}
@@ -43,6 +51,7 @@ func (p *pace) saw(ahead int64, waited time.Duration) {
 		sample = paceWeight*sample + (1-paceWeight)*float64(before)
 	}
 	p.perSecond.Store(max(1, int64(sample)))
+	p.learnt = now
 }
 
 // ahead counts the commands that wait before the next one.
@@ -58,9 +67,8 @@ func (o *owner) keepPace(settled *batch) {
 	}
 	o.partition.pace.flying.Store(int64(flying))
 	if settled != nil && len(settled.requests) > 0 {
-		if r := settled.requests[0]; !r.since.IsZero() {
-			o.partition.pace.saw(r.ahead, o.engine.cfg.Clock().Sub(r.since))
-		}
+		r, now := settled.requests[0], o.engine.cfg.Clock()
+		o.partition.pace.saw(r.ahead, now.Sub(r.since), now)
 	}
 }
 
@@ -69,9 +77,12 @@ func (o *owner) keepPace(settled *batch) {
 // parcel was sent to waited for a takeover, and says nothing of the pace.
 func (f *forwarder) keepPace(p *parcel, answered eventstore.Marker) {
 	w := f.ways[p.partition]
-	if p.ahead < fewAhead || w.learnt == f.runs || p.Line != lineOf(answered) {
+	if w.learnt == f.runs || p.Line != lineOf(answered) {
 		return
 	}
-	w.learnt = f.runs
-	w.pace.saw(p.ahead, f.engine.cfg.Clock().Sub(p.since))
+	if p.ahead >= fewAhead {
+		w.learnt = f.runs
+	}
+	now := f.engine.cfg.Clock()
+	w.pace.saw(p.ahead, now.Sub(p.since), now)
 }

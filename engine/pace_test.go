@@ -15,7 +15,7 @@ import (
 
 func TestAShortQueueIsNeverTooLong(t *testing.T) {
 	var p pace
-	p.saw(100_000, 1000*time.Second) // A hundred a second.
+	p.saw(100_000, 1000*time.Second, time.Now()) // A hundred a second.
 	if p.tooLong(fewWaiting - 1) {
 		t.Error("it was refused")
 	}
@@ -23,7 +23,7 @@ func TestAShortQueueIsNeverTooLong(t *testing.T) {
 
 func TestNothingIsTooLongBeforeManyWaited(t *testing.T) {
 	var p pace
-	p.saw(fewAhead-1, time.Hour) // One that waited for something else.
+	p.saw(fewAhead-1, time.Hour, time.Now()) // One that waited for something else.
 	if p.tooLong(1 << 20) {
 		t.Error("it was refused")
 	}
@@ -31,7 +31,7 @@ func TestNothingIsTooLongBeforeManyWaited(t *testing.T) {
 
 func TestWhatWouldWaitLongerThanASecondIsTooLong(t *testing.T) {
 	var p pace
-	p.saw(2000, time.Second)
+	p.saw(2000, time.Second, time.Now())
 	if p.tooLong(2000) || !p.tooLong(2001) {
 		t.Error("the limit is not at a second")
 	}
@@ -40,7 +40,7 @@ func TestWhatWouldWaitLongerThanASecondIsTooLong(t *testing.T) {
 // A partition that stood still is taken for a slow one until a few batches have been answered at its own pace.
 func TestThePaceIsFoundAgainAfterAStandstill(t *testing.T) {
 	var p pace
-	p.saw(2000, 10*time.Second)
+	p.saw(2000, 10*time.Second, time.Now())
 	if !p.tooLong(2000) {
 		t.Fatal("a standstill changes nothing")
 	}
@@ -49,7 +49,7 @@ func TestThePaceIsFoundAgainAfterAStandstill(t *testing.T) {
 		if batches > 20 {
 			t.Fatal("the pace is not found again")
 		}
-		p.saw(fewWaiting-1, 100*time.Millisecond)
+		p.saw(fewWaiting-1, 100*time.Millisecond, time.Now())
 	}
 }
 
@@ -59,7 +59,7 @@ func TestNothingIsAheadAfterAnOwnersEnd(t *testing.T) {
 	p := &partition{}
 	o := &owner{partition: p, inFlight: []*batch{{requests: make([]*request, 2*fewWaiting)}}}
 	o.keepPace(nil)
-	p.pace.saw(fewAhead, time.Minute)
+	p.pace.saw(fewAhead, time.Minute, time.Now())
 	if !p.pace.tooLong(p.ahead()) {
 		t.Fatal("what is in flight is not counted")
 	}
@@ -161,7 +161,7 @@ func TestWhatWasLetWaitIsSentToTheNextOwnerHoweverSlowItIs(t *testing.T) {
 	a.way().learn(before)
 	a.send(2 * fewWaiting)
 	one := a.send(1)
-	a.way().pace.saw(fewAhead, time.Minute)
+	a.way().pace.saw(fewAhead, time.Minute, time.Now())
 	if err := a.submit(1); domain.CodeOf(err) != domain.Overloaded {
 		t.Fatalf("a new one is told %v", err)
 	}
@@ -176,7 +176,7 @@ func TestAnswersThatAreHeardTogetherSayOnceHowFastTheOwnerIs(t *testing.T) {
 	a := newApart(t)
 	owner := eventstore.Marker{Offset: 1, ProducerID: 7}
 	a.way().learn(owner)
-	a.way().pace.saw(10_000, time.Second)
+	a.way().pace.saw(10_000, time.Second, time.Now())
 	parcels := []*parcel{a.send(fewAhead)}
 	for range 100 {
 		parcels = append(parcels, a.send(1))
@@ -187,5 +187,20 @@ func TestAnswersThatAreHeardTogetherSayOnceHowFastTheOwnerIs(t *testing.T) {
 	}
 	if got := a.way().pace.perSecond.Load(); got < 8000 {
 		t.Errorf("it is taken for %d a second", got)
+	}
+}
+
+// Groups of a thousand are either before nobody or behind too many, and teach nothing while they are refused.
+func TestAnEstimateThatNothingBearsOutIsForgotten(t *testing.T) {
+	var p pace
+	now := time.Now()
+	p.saw(1000, 5*time.Second, now)
+	p.saw(0, 10*time.Millisecond, now.Add(paceLife))
+	if !p.tooLong(1000) {
+		t.Error("it is forgotten too soon")
+	}
+	p.saw(0, 10*time.Millisecond, now.Add(paceLife+1))
+	if p.tooLong(1000) {
+		t.Error("it still refuses")
 	}
 }
