@@ -44,7 +44,7 @@ func newFarNode(t *testing.T, brokers []string) *farNode {
 	}}))
 	n.owner = startNode(t, brokers, t.TempDir(), []int32{2}, named("second"), faulty(&faultyLog{gate: func() {
 		answers.Lock()
-		answers.Unlock() //nolint:staticcheck // It was waited for.
+		defer answers.Unlock()
 	}}))
 	n.owner.create(n.id)
 	n.topUp(n.id, "1.00", "first") // It knows the owner now.
