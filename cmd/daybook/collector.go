@@ -10,11 +10,11 @@ import (
 
 // The heap may grow to five times what lives in it while that is little: state is kept on disk, and most of what a command
 // costs in memory is garbage at once. Of what lives for long, as the embedded broker's index does, it is not to take five
-// times as much: garbage takes 256 MB then, and from there on as much as what lives, which is Go's default.
+// times as much: garbage takes 128 MB then, and from there on as much as what lives, which is Go's default.
 const (
 	mostGarbagePercent  = 400
 	leastGarbagePercent = 100
-	garbageBytes        = 256 << 20
+	garbageBytes        = 128 << 20
 	collectorInterval   = 10 * time.Second
 )
 
