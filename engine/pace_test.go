@@ -161,7 +161,7 @@ func TestWhatWasLetWaitIsSentToTheNextOwnerHoweverSlowItIs(t *testing.T) {
 	a.way().learn(before)
 	a.send(2 * fewWaiting)
 	one := a.send(1)
-	a.way().pace.saw(fewAhead, time.Minute, time.Now())
+	a.way().pace.saw(fewAhead, time.Minute, a.now)
 	if err := a.submit(1); domain.CodeOf(err) != domain.Overloaded {
 		t.Fatalf("a new one is told %v", err)
 	}
@@ -176,7 +176,7 @@ func TestAnswersThatAreHeardTogetherSayOnceHowFastTheOwnerIs(t *testing.T) {
 	a := newApart(t)
 	owner := eventstore.Marker{Offset: 1, ProducerID: 7}
 	a.way().learn(owner)
-	a.way().pace.saw(10_000, time.Second, time.Now())
+	a.way().pace.saw(10_000, time.Second, a.now)
 	parcels := []*parcel{a.send(fewAhead)}
 	for range 100 {
 		parcels = append(parcels, a.send(1))

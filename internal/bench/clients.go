@@ -16,6 +16,7 @@ const (
 
 // clients are connections of their own, one for each caller, and the accounts that they work on.
 type clients struct {
+	host     string
 	all      []*client
 	accounts *accountSet
 }
@@ -30,21 +31,26 @@ func newClients(server string, n int, a *accountSet) (*clients, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the server's address: %w", err)
 	}
-	c := &clients{accounts: a}
+	c := &clients{accounts: a, host: u.Host}
+	return c, c.connect(n)
+}
+
+// connect makes so many more clients. They are to be used soon: a server gives a connection seconds to ask its first question.
+func (c *clients) connect(n int) error {
 	for range n {
-		one, err := wire.Dial(u.Host, "/graphql")
+		one, err := wire.Dial(c.host, "/graphql")
 		if err != nil {
 			c.close()
-			return nil, err
+			return err
 		}
 		c.all = append(c.all, &client{Client: one})
 	}
-	return c, nil
+	return nil
 }
 
 // openClients is newClients with the accounts opened and topped up.
 func openClients(server string, n int, a *accountSet) (*clients, error) {
-	c, err := newClients(server, n, a)
+	c, err := newClients(server, 1, a)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +60,7 @@ func openClients(server string, n int, a *accountSet) (*clients, error) {
 			return nil, fmt.Errorf("opening accounts: %w", err)
 		}
 	}
-	return c, nil
+	return c, c.connect(n - 1)
 }
 
 func (c *clients) open(ids []string) error {
