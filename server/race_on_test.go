@@ -3,4 +3,4 @@
 package server
 
 // slowdown is what the race detector's instruments cost, at the most.
-const slowdown = 5
+const slowdown = 10
