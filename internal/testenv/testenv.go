@@ -33,7 +33,8 @@ const (
 	LogVariable = "DAYBOOK_TEST_LOG"
 )
 
-const patience = 60 * time.Second
+// patience is only waited out by tests that fail, and by slow machines under the race detector.
+const patience = 2 * time.Minute
 
 // Logger discards what is logged, unless LogVariable is set.
 func Logger() *slog.Logger {
