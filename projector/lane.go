@@ -26,9 +26,8 @@ type lane struct {
 
 	mine      atomic.Bool
 	changed   chan struct{} // The assignment has changed.
-	lost      chan struct{} // The database is behind the position.
 	mu        sync.Mutex
-	stop      context.CancelFunc // Ends the session that runs, if one does.
+	stop      context.CancelCauseFunc // Ends the session that runs, if one does.
 	position  atomic.Int64
 	highWater atomic.Int64
 	trouble   atomic.Pointer[string]
@@ -39,8 +38,8 @@ type lane struct {
 func newLane(cfg ProjectorConfig, topic string, partition int32, m *metrics) *lane {
 	return &lane{
 		cfg: cfg, topic: topic, partition: partition, metrics: m,
-		changed: make(chan struct{}, 1), lost: make(chan struct{}, 1),
-		log: cfg.Logger.With("topic", topic, "partition", partition),
+		changed: make(chan struct{}, 1),
+		log:     cfg.Logger.With("topic", topic, "partition", partition),
 	}
 }
 
@@ -48,14 +47,21 @@ func (l *lane) assign(mine bool) {
 	if l.mine.Swap(mine) == mine {
 		return
 	}
-	l.mu.Lock()
-	if !mine && l.stop != nil {
-		l.stop()
+	if !mine {
+		l.end(context.Canceled)
 	}
-	l.mu.Unlock()
 	select {
 	case l.changed <- struct{}{}:
 	default:
+	}
+}
+
+// end ends the session that runs, if one does, for a reason.
+func (l *lane) end(why error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stop != nil {
+		l.stop(why)
 	}
 }
 
@@ -83,7 +89,7 @@ func (l *lane) run(ctx context.Context) {
 			}
 			continue
 		}
-		session, stop := context.WithCancel(ctx)
+		session, stop := context.WithCancelCause(ctx)
 		l.mu.Lock()
 		l.stop = stop
 		l.mu.Unlock()
@@ -93,7 +99,10 @@ func (l *lane) run(ctx context.Context) {
 			wrote, err = l.session(session)
 		}
 		ended := session.Err() != nil
-		stop()
+		if errors.Is(context.Cause(session), errLost) {
+			ended, err = false, errLost
+		}
+		stop(nil)
 		if wrote {
 			pause = firstPause
 		}
@@ -136,7 +145,6 @@ func (l *lane) recover() {
 // session projects from the position in the database on until something fails or ctx ends. It tells whether it wrote
 // anything.
 func (l *lane) session(ctx context.Context) (wrote bool, err error) {
-	l.found()
 	position, err := l.cfg.Model.position(ctx, l.topic, l.partition)
 	if err != nil {
 		return false, err
@@ -162,8 +170,6 @@ func (l *lane) session(ctx context.Context) (wrote bool, err error) {
 		var r run
 		select {
 		case r = <-runs:
-		case <-l.lost:
-			return wrote, errLost
 		case <-ctx.Done():
 			return wrote, ctx.Err()
 		}

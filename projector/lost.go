@@ -47,23 +47,7 @@ func (p *Projector) look(ctx context.Context) {
 	}
 	for l, position := range known {
 		if stored[place{l.topic, l.partition}] < position && l.position.Load() == position {
-			l.lose()
+			l.end(errLost)
 		}
-	}
-}
-
-// lose ends the session, if one goes on.
-func (l *lane) lose() {
-	select {
-	case l.lost <- struct{}{}:
-	default:
-	}
-}
-
-// found forgets what was lost: a session is about to begin from what there is.
-func (l *lane) found() {
-	select {
-	case <-l.lost:
-	default:
 	}
 }
