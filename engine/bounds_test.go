@@ -17,30 +17,46 @@ import (
 	"daybook/internal/testenv"
 )
 
-// stuckNode has batches in flight in partition 0 whose answers do not come until release is called, and nothing more
-// is taken from its queue.
-func stuckNode(t *testing.T, brokers []string, options ...option) (n *node, id string, release func()) {
-	t.Helper()
+// heldLog takes batches, tells of each, and answers none of them from holding on until release.
+type heldLog struct {
+	*faultyLog
+	holding atomic.Bool
+	sent    chan struct{}
+	release func()
+}
+
+func newHeldLog() *heldLog {
 	open := make(chan struct{})
-	var holding atomic.Bool
-	sent := make(chan struct{}, 100)
-	f := &faultyLog{
+	h := &heldLog{sent: make(chan struct{}, 100)}
+	h.release = sync.OnceFunc(func() {
+		h.holding.Store(false)
+		close(open)
+	})
+	h.faultyLog = &faultyLog{
 		gate: func() {
-			if holding.Load() {
+			if h.holding.Load() {
 				<-open
 			}
 		},
 		onAppend: func(int32, int, []eventstore.Message) fault {
-			if holding.Load() {
-				sent <- struct{}{}
+			if h.holding.Load() {
+				h.sent <- struct{}{}
 			}
 			return none
 		},
 	}
-	n = startNode(t, brokers, t.TempDir(), all, append(options, faulty(f))...)
+	return h
+}
+
+// stuckNode has batches in flight in partition 0 whose answers do not come until release is called, and nothing more
+// is taken from its queue.
+func stuckNode(t *testing.T, brokers []string, options ...option) (n *node, id string, release func()) {
+	t.Helper()
+	h := newHeldLog()
+	n = startNode(t, brokers, t.TempDir(), all, append(options, faulty(h.faultyLog))...)
 	id = inPartition(0, "alice")
 	n.create(id)
-	holding.Store(true)
+	h.holding.Store(true)
 	var wg sync.WaitGroup
 	for i := range 3 { // As many as are let fly at once.
 		wg.Go(func() {
@@ -48,11 +64,10 @@ func stuckNode(t *testing.T, brokers []string, options ...option) (n *node, id s
 				t.Errorf("a command on its way: %v", err)
 			}
 		})
-		<-sent
+		<-h.sent
 	}
 	return n, id, func() {
-		holding.Store(false)
-		close(open)
+		h.release()
 		wg.Wait()
 	}
 }

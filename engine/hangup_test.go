@@ -2,8 +2,6 @@ package engine_test
 
 import (
 	"context"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,7 +10,6 @@ import (
 	"daybook/domain"
 	"daybook/engine"
 	"daybook/engine/ledger"
-	"daybook/eventstore"
 	"daybook/internal/testenv"
 )
 
@@ -39,29 +36,14 @@ func refusedAs(t *testing.T, from prometheus.Gatherer, code domain.Code) (count 
 // An alarm is about outcomes that are not known because the log does not answer.
 func TestACallerWhoHangsUpIsNotCountedAmongTheUnknownOutcomes(t *testing.T) {
 	t.Parallel()
-	var holding atomic.Bool
-	open, sent := make(chan struct{}), make(chan struct{}, 10)
-	f := &faultyLog{
-		gate: func() {
-			if holding.Load() {
-				<-open
-			}
-		},
-		onAppend: func(int32, int, []eventstore.Message) fault {
-			if holding.Load() {
-				sent <- struct{}{}
-			}
-			return none
-		},
-	}
+	h := newHeldLog()
 	counts := prometheus.NewRegistry()
-	n := startNode(t, testenv.Embedded(t), t.TempDir(), all, faulty(f), with(func(c *engine.Config) {
+	n := startNode(t, testenv.Embedded(t), t.TempDir(), all, faulty(h.faultyLog), with(func(c *engine.Config) {
 		c.Registerer, c.CommandTimeout, c.SettleGrace = counts, 3*time.Second, time.Millisecond
 	}))
-	release := sync.OnceFunc(func() { close(open) })
-	t.Cleanup(release)
+	t.Cleanup(h.release)
 	n.create("alice")
-	holding.Store(true)
+	h.holding.Store(true)
 
 	for name, ask := range map[string]func(ctx context.Context) error{
 		"alone": func(ctx context.Context) error {
@@ -75,7 +57,7 @@ func TestACallerWhoHangsUpIsNotCountedAmongTheUnknownOutcomes(t *testing.T) {
 		ctx, hangUp := context.WithCancel(t.Context())
 		told := make(chan error, 1)
 		go func() { told <- ask(ctx) }()
-		<-sent
+		<-h.sent
 		hangUp()
 		if err := <-told; domain.CodeOf(err) != domain.OutcomeUnknown {
 			t.Errorf("%s: told %v", name, err)
@@ -91,5 +73,5 @@ func TestACallerWhoHangsUpIsNotCountedAmongTheUnknownOutcomes(t *testing.T) {
 	if got := refusedAs(t, counts, domain.OutcomeUnknown); got != 1 {
 		t.Errorf("%v outcomes are counted as unknown, and one caller was told so", got)
 	}
-	release()
+	h.release()
 }

@@ -28,8 +28,8 @@ type pace struct {
 	flying atomic.Int64
 	// perSecond is read by everybody; only the owner, or who hears the answers of a way, sets it.
 	perSecond atomic.Int64
-	// learnt is when perSecond was; it is for who sets it.
-	learnt time.Time
+	// learntAt is when perSecond was learnt; it is for who sets it.
+	learntAt time.Time
 }
 
 // tooLong tells whether a command behind so many others would wait too long.
@@ -40,7 +40,7 @@ func (p *pace) tooLong(ahead int64) bool {
 
 // saw learns from a command that had so many others before it and was answered now, after a while.
 func (p *pace) saw(ahead int64, waited time.Duration, now time.Time) {
-	if now.Sub(p.learnt) > paceLife {
+	if now.Sub(p.learntAt) > paceLife {
 		p.perSecond.Store(0)
 	}
 	if ahead < fewAhead || waited <= 0 {
@@ -51,7 +51,7 @@ func (p *pace) saw(ahead int64, waited time.Duration, now time.Time) {
 		sample = paceWeight*sample + (1-paceWeight)*float64(before)
 	}
 	p.perSecond.Store(max(1, int64(sample)))
-	p.learnt = now
+	p.learntAt = now
 }
 
 // ahead counts the commands that wait before the next one.

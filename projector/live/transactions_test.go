@@ -243,7 +243,13 @@ func TestATransactionTheReadModelDoesNotHaveYetIsWaitedFor(t *testing.T) {
 		}
 		return nil
 	}
-	feed, err := f.Transaction(patient(t), "tx")
+	f.mustFindCompleted(t, "tx")
+}
+
+// mustFindCompleted watches a transaction that is completed once it is found.
+func (f *Feed) mustFindCompleted(t *testing.T, id string) {
+	t.Helper()
+	feed, err := f.Transaction(patient(t), id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,13 +301,5 @@ func TestATransactionIsFoundOnceTheReadModelHasComeUpToTheLog(t *testing.T) {
 		}
 		return nil
 	}
-	feed, err := f.Transaction(patient(t), "tx")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, err := statuses(t.Context(), feed); err != nil || fmt.Sprint(got) != "[COMPLETED]" {
-		t.Errorf("got %v, %v", got, err)
-	}
-	feed.Close()
-	assertEmpty(t, f)
+	f.mustFindCompleted(t, "tx")
 }
