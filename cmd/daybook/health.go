@@ -2,13 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"daybook/engine"
 	"daybook/eventstore/embedded"
+	"daybook/projector"
+	"daybook/projector/live"
 	"daybook/server"
 )
 
@@ -39,21 +43,24 @@ func newHealth(node *Main) *health {
 func (h *health) Check(ctx context.Context) server.Health {
 	partitions := h.node.engine.Status()
 	parts := server.Health{
-		"log": h.log(partitions), "partitions": h.partitions(partitions), "readModel": h.readModel(ctx), "live": h.live(),
+		"log":        {State: server.OK}, // Before the restore's end nothing has been asked of it.
+		"partitions": partitionsHealth(partitions, h.membership(partitions)),
+		"readModel":  readModelHealth(h.node.projector.Status(), h.database.check(ctx)),
+		"live":       liveHealth(h.node.feed.Status()),
+		"state":      stateHealth(h.node.store.Trouble()),
+	}
+	if h.node.isRestored() {
+		parts["log"] = logHealth(partitions, h.node.clock())
 	}
 	if b := h.node.cluster.broker; b != nil {
-		parts["disk"] = disk(b)
+		free, _ := b.FreeBytes() // What hinders the answer is told by Healthy.
+		parts["disk"] = diskHealth(free, b.Healthy())
 	}
-	parts["state"] = h.state()
 	return parts
 }
 
-// log tells whether the log answers.
-func (h *health) log(partitions []engine.PartitionStatus) server.Component {
-	if !h.node.isRestored() {
-		return server.Component{State: server.OK} // Nothing has been asked of it yet.
-	}
-	now := h.node.clock()
+// logHealth tells whether the log answers.
+func logHealth(partitions []engine.PartitionStatus, now time.Time) server.Component {
 	var silent []int32
 	for _, p := range partitions {
 		if now.Sub(p.Heard) > silence {
@@ -79,9 +86,26 @@ func troubles(partitions []engine.PartitionStatus) string {
 	return strings.Join(all, "; ")
 }
 
-// partitions tells whether this node owns what it should. Until it first does, it is not ready: a rolling restart waits
-// for that. Later the partitions that it does own are served meanwhile.
-func (h *health) partitions(partitions []engine.PartitionStatus) server.Component {
+// membership is how far a node has come since its start.
+type membership struct {
+	// restored tells that its local state is there, joined that the group has handed out partitions, and settled that it
+	// has once owned all that was assigned to it.
+	restored, joined, settled bool
+}
+
+func (h *health) membership(partitions []engine.PartitionStatus) membership {
+	m := membership{restored: h.node.isRestored(), joined: h.node.joined.Load()}
+	taking := slices.ContainsFunc(partitions, func(p engine.PartitionStatus) bool { return p.Assigned && !p.Owned })
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.settled = h.settled || (m.joined && !taking)
+	m.settled = h.settled
+	return m
+}
+
+// partitionsHealth tells whether this node owns what it should. Until it first does, it is not ready: a rolling restart
+// waits for that. Later the partitions that it does own are served meanwhile.
+func partitionsHealth(partitions []engine.PartitionStatus, m membership) server.Component {
 	owned, taking, crowded := []int32{}, []int32{}, false
 	for _, p := range partitions {
 		if p.Owned {
@@ -92,18 +116,14 @@ func (h *health) partitions(partitions []engine.PartitionStatus) server.Componen
 		crowded = crowded || p.Refusing
 	}
 	c := server.Component{State: server.OK, Cause: troubles(partitions), Details: map[string]any{"owned": owned, "takingOver": taking}}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	joined := h.node.joined.Load()
-	h.settled = h.settled || (joined && len(taking) == 0)
 	switch {
-	case !h.node.isRestored():
+	case !m.restored:
 		c.State, c.Code = server.Unready, "RESTORING"
 		c.Message = "local state is being restored from checkpoints; wait, and read in the log how far it is"
-	case !joined:
+	case !m.joined:
 		c.State, c.Code = server.Unready, "STARTING"
 		c.Message = "the group has not handed out the partitions yet; wait, and if it lasts look whether the brokers run"
-	case !h.settled:
+	case !m.settled:
 		c.State, c.Code = server.Unready, "TAKING_OVER"
 		c.Message = "partitions are being taken over for the first time; wait, and if it lasts read the cause"
 	case len(taking) > 0:
@@ -119,12 +139,13 @@ func (h *health) partitions(partitions []engine.PartitionStatus) server.Componen
 	return c
 }
 
-// readModel tells whether queries are answered, and with how old a state.
-func (h *health) readModel(ctx context.Context) server.Component {
+// readModelHealth tells whether queries are answered, and with how old a state. away is what the database answers when it
+// is asked how it is.
+func readModelHealth(lanes []projector.Status, away error) server.Component {
 	var cause string
 	var delay time.Duration
 	var lag int64
-	for _, s := range h.node.projector.Status() {
+	for _, s := range lanes {
 		delay, lag = max(delay, s.Delay), lag+s.Lag
 		if s.Error != "" {
 			cause = fmt.Sprintf("%s/%d: %s", s.Topic, s.Partition, s.Error)
@@ -133,9 +154,8 @@ func (h *health) readModel(ctx context.Context) server.Component {
 	c := server.Component{
 		State: server.OK, Cause: cause, Details: map[string]any{"lagOffsets": lag, "lagSeconds": delay.Round(time.Millisecond).Seconds()},
 	}
-	err := h.database.check(ctx)
 	switch {
-	case err != nil:
+	case away != nil:
 		c.State, c.Code = server.Degraded, "READ_MODEL_UNAVAILABLE"
 		c.Message = "queries are refused, commands and live feeds go on; look whether the database runs and can be reached"
 	case cause != "":
@@ -148,9 +168,9 @@ func (h *health) readModel(ctx context.Context) server.Component {
 	return c
 }
 
-// state tells whether the local state is written to disk.
-func (h *health) state() server.Component {
-	if trouble := h.node.store.Trouble(); trouble != nil {
+// stateHealth tells whether the local state is written to disk.
+func stateHealth(trouble error) server.Component {
+	if trouble != nil {
 		return server.Component{
 			State: server.Degraded, Code: "STATE_NOT_WRITTEN", Cause: trouble.Error(),
 			Message: "the node ends in a few seconds and others take its partitions; free disk space, then start it again",
@@ -159,8 +179,7 @@ func (h *health) state() server.Component {
 	return server.Component{State: server.OK}
 }
 
-func (h *health) live() server.Component {
-	s := h.node.feed.Status()
+func liveHealth(s live.Status) server.Component {
 	c := server.Component{State: server.OK, Cause: s.Error, Details: map[string]any{"subscriptions": s.Subscribers, "limit": s.Limit}}
 	switch {
 	case s.Subscribers >= s.Limit:
@@ -173,15 +192,16 @@ func (h *health) live() server.Component {
 	return c
 }
 
-func disk(b *embedded.Broker) server.Component {
-	free, err := b.FreeBytes()
+// diskHealth tells whether the embedded log can be written.
+func diskHealth(free uint64, unhealthy error) server.Component {
 	c := server.Component{State: server.OK, Details: map[string]any{"freeBytes": free}}
-	if unhealthy := b.Healthy(); unhealthy != nil {
+	switch {
+	case errors.Is(unhealthy, embedded.ErrFull):
+		c.State, c.Code, c.Cause = server.Degraded, "DISK_FULL", unhealthy.Error()
+		c.Message = "commands are refused until space is free, queries go on; free some space"
+	case unhealthy != nil:
 		c.State, c.Code, c.Cause = server.Degraded, "LOG_DAMAGED", unhealthy.Error()
 		c.Message = "commands are refused since the log could not be written, queries go on; free space or replace the disk, then restart"
-		if err == nil && free < embedded.MinFreeBytes {
-			c.Code, c.Message = "DISK_FULL", "commands are refused until space is free, queries go on; free some space"
-		}
 	}
 	return c
 }

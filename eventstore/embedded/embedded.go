@@ -3,6 +3,7 @@
 package embedded
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -33,6 +34,9 @@ const (
 	// maxPartitions bounds what is believed of a file.
 	maxPartitions = 1 << 16
 )
+
+// ErrFull is why a broker is not healthy while the disk has too little space: it is again once some was freed.
+var ErrFull = errors.New("the disk is nearly full")
 
 // Broker is a running embedded broker.
 type Broker struct {
@@ -109,7 +113,8 @@ func (b *Broker) Close() error {
 	return b.lock.Close()
 }
 
-// Healthy returns an error when commands must not be acknowledged: too little space, or a failed write.
+// Healthy returns an error when commands must not be acknowledged: ErrFull while there is too little space, another after a
+// failed write.
 func (b *Broker) Healthy() error {
 	if what := b.damaged.Load(); what != nil {
 		return fmt.Errorf("the embedded log could not be written (%s): free space or replace the disk, then restart", *what)
@@ -119,7 +124,7 @@ func (b *Broker) Healthy() error {
 		return err
 	}
 	if free < MinFreeBytes || planted.Full() && !planted.Bug("disk ignored") {
-		return fmt.Errorf("only %d MB of disk are free, commands are refused below %d MB: free some space", free>>20, MinFreeBytes>>20)
+		return fmt.Errorf("%w: only %d MB are free, and commands are refused below %d MB: free some space", ErrFull, free>>20, MinFreeBytes>>20)
 	}
 	return nil
 }
