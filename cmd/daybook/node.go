@@ -33,6 +33,9 @@ const (
 	group = "daybook"
 	// openTimeout bounds what start-up waits for the database once it answers.
 	openTimeout = 30 * time.Second
+	// withoutAny is after how long a member that was given no partitions no longer expects any: others give some up for it
+	// within a few heartbeats.
+	withoutAny = 3 * time.Second
 )
 
 // Main is one node: all parts of Daybook wired together. The program runs one; tests and benchmarks start their own.
@@ -58,7 +61,7 @@ type Main struct {
 	tracing   tracing
 	// checkpointed counts what is done with checkpoints.
 	checkpointed *snapshot.Metrics
-	// joined tells that partitions were handed out, be it none to this node.
+	// joined tells that this node was given partitions, or none for so long that it will stay so.
 	joined atomic.Bool
 	// restored is closed once there is local state to begin with.
 	restored chan struct{}
@@ -255,7 +258,12 @@ func (m *Main) assign(partitions []int32) {
 	m.log.Info("partitions assigned", "partitions", partitions)
 	m.engine.Assign(partitions)
 	m.projector.Assign(partitions)
-	m.joined.Store(true)
+	if len(partitions) > 0 {
+		m.joined.Store(true)
+		return
+	}
+	// What the others give up for a new member comes with the next assignment, a moment later.
+	time.AfterFunc(withoutAny, func() { m.joined.Store(true) })
 }
 
 // Close lets go of everything. It is for after Run, or for a node that never ran.

@@ -78,20 +78,24 @@ func (c *Client) groupClient(cfg GroupConfig) (sarama.Client, error) {
 	conf.Consumer.Group.Rebalance.Timeout = cfg.SessionTimeout
 	conf.Consumer.Group.Rebalance.Retry.Backoff = joinPause
 	conf.Consumer.Group.Rebalance.Retry.Max = joinTries
-	conf.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{sarama.NewBalanceStrategySticky()}
 	// A client forgets brokers that do not answer.
 	return sarama.NewClient(append(addresses(c.sarama.Brokers()), c.seeds...), &conf)
 }
 
 // beMember returns when ctx has ended. A static member stays one in the brokers' eyes.
 func (c *Client) beMember(ctx context.Context, client sarama.Client, cfg GroupConfig, assigned func([]int32)) error {
+	strategy, err := newStrategy(cfg.Topic, assigned)
+	if err != nil {
+		return fmt.Errorf("joining group %s: %w", cfg.Group, err)
+	}
+	client.Config().Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{strategy}
 	group, err := sarama.NewConsumerGroupFromClient(cfg.Group, withoutRecords{client})
 	if err != nil {
 		return fmt.Errorf("joining group %s: %w", cfg.Group, err)
 	}
-	handler := &groupHandler{topic: cfg.Topic, assigned: assigned}
 	for ctx.Err() == nil {
-		if err := group.Consume(ctx, []string{cfg.Topic}, handler); err != nil && ctx.Err() == nil {
+		strategy.begin()
+		if err := group.Consume(ctx, []string{cfg.Topic}, member{}); err != nil && ctx.Err() == nil {
 			c.gotNothing(cfg, err)
 			_ = pause(ctx, askAgain)
 		}
@@ -146,22 +150,18 @@ type withoutRecords struct{ sarama.Client }
 // PartitionNotReadable implements sarama.Client. While it is true, members wait and do not read.
 func (withoutRecords) PartitionNotReadable(string, int32) bool { return true }
 
-type groupHandler struct {
-	topic    string
-	assigned func([]int32)
-}
+// member is told of its partitions by its strategy, and keeps them after a session until the next assignment says
+// otherwise.
+type member struct{}
 
 // Setup implements sarama.ConsumerGroupHandler.
-func (h *groupHandler) Setup(s sarama.ConsumerGroupSession) error {
-	h.assigned(s.Claims()[h.topic])
-	return nil
-}
+func (member) Setup(sarama.ConsumerGroupSession) error { return nil }
 
-// Cleanup implements sarama.ConsumerGroupHandler. Partitions are kept until the next assignment says otherwise.
-func (h *groupHandler) Cleanup(sarama.ConsumerGroupSession) error { return nil }
+// Cleanup implements sarama.ConsumerGroupHandler.
+func (member) Cleanup(sarama.ConsumerGroupSession) error { return nil }
 
 // ConsumeClaim implements sarama.ConsumerGroupHandler. See withoutRecords: it is never called.
-func (h *groupHandler) ConsumeClaim(s sarama.ConsumerGroupSession, _ sarama.ConsumerGroupClaim) error {
+func (member) ConsumeClaim(s sarama.ConsumerGroupSession, _ sarama.ConsumerGroupClaim) error {
 	<-s.Context().Done()
 	return nil
 }

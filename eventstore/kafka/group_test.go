@@ -123,6 +123,48 @@ func TestMembersOfTheGroupShareThePartitions(t *testing.T) {
 	})
 }
 
+func TestTheGroupIsCooperativeAndItsMembersStatic(t *testing.T) {
+	eachLog(t, func(l *log) {
+		group := "test-" + ids.New()
+		first, second := l.join(group, "node-1", longSession), l.join(group, "node-2", longSession)
+		l.awaitShares([]int{1, 2}, first, second)
+
+		described, err := l.admin().DescribeConsumerGroups([]string{group})
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		var instances []string
+		for _, m := range described[0].Members {
+			if m.GroupInstanceId != nil {
+				instances = append(instances, *m.GroupInstanceId)
+			}
+		}
+		slices.Sort(instances)
+		if g := described[0]; g.Protocol != "cooperative-sticky" || !slices.Equal(instances, []string{"node-1", "node-2"}) {
+			l.t.Errorf("the group shares by %q between %q", g.Protocol, instances)
+		}
+	})
+}
+
+// Three members share three partitions; that of the one who goes is all that changes hands.
+func TestWhatStaysWhereItIsIsNotDisturbedByWhatMoves(t *testing.T) {
+	eachLog(t, func(l *log) {
+		group := "test-" + ids.New()
+		members := []*member{l.join(group, "", longSession), l.join(group, "", longSession), l.join(group, "", longSession)}
+		l.awaitShares([]int{1, 1, 1}, members...)
+		had := [][]int32{members[0].has(), members[1].has()}
+
+		members[2].end()
+
+		l.awaitShares([]int{1, 2}, members[:2]...)
+		for i, m := range members[:2] {
+			if !slices.Contains(m.has(), had[i][0]) {
+				l.t.Errorf("member %d has %v, and had %v", i, m.has(), had[i])
+			}
+		}
+	})
+}
+
 func TestAMemberThatWasKilledAndComesBackSoonKeepsItsPartitions(t *testing.T) {
 	eachLog(t, func(l *log) {
 		group := "test-" + ids.New()
