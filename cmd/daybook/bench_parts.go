@@ -25,6 +25,7 @@ var benchParts = []benchPart{
 	{"completed", "(h) the time until a transfer between partitions is completed", (*backendBench).completed},
 	{"sustained", "(i) transfers for long, with the projector keeping up", (*backendBench).sustained},
 	{"snapshot", "(j) state restored from checkpoints, on Apache Kafka", (*backendBench).snapshot},
+	{"overload", "(k) more transfers over HTTP than a node takes", (*backendBench).overload},
 }
 
 // Pushes are measured at half of what the first number of clients reach.
@@ -35,6 +36,8 @@ var (
 	// With more clients the large batches only wait longer, and the small ones are no faster.
 	batchLoads       = [...]batchLoad{{size: 100, clients: 16}, {size: 1000, clients: 4}}
 	completedCallers = [...]int{8, 64}
+	// The first number is what transfers are measured with; a node executes 2,048 requests at once.
+	overloadClients = [...]int{512, 2000, 8000}
 )
 
 // batchLoad is how many clients at once send batches of a size.
@@ -276,6 +279,20 @@ func (b *backendBench) sustained(ctx context.Context) error {
 		}
 		b.addBulk(name, measured, first, last)
 		return err
+	})
+}
+
+func (b *backendBench) overload(ctx context.Context) error {
+	return b.node(ctx, func(n bench.Node) error {
+		for _, clients := range overloadClients {
+			b.say("transfers over HTTP, %d clients", clients)
+			accepted, refused, err := bench.Overload(ctx, n.URL, n.Partitions, clients, b.lab.duration)
+			if err != nil {
+				return err
+			}
+			b.table.Add(fmt.Sprintf("(k) transfers accepted, %d clients", clients), accepted, "refused as OVERLOADED", &refused)
+		}
+		return nil
 	})
 }
 

@@ -44,7 +44,11 @@ func TestTransfersOverHTTPAreDone(t *testing.T) {
 				t.Errorf("%s: the read model has %d events, not %d", name, after, want)
 			}
 		}
-		return nil
+		accepted, refused, err := bench.Overload(t.Context(), n.URL, n.Partitions, 8, d)
+		if accepted.PerSecond <= 0 || refused.PerSecond != 0 {
+			t.Errorf("of what a node can take it accepts %+v and refuses %+v", accepted, refused)
+		}
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -131,14 +131,21 @@ func (c *client) add(parts ...string) {
 	}
 }
 
-var noUserErrors = []byte(`"userErrors":[]`)
+var (
+	noUserErrors = []byte(`"userErrors":[]`)
+	overloaded   = []byte(`"OVERLOADED"`)
+)
 
-// send sends the request and reads its answer, in which so many commands must be free of errors.
+// send sends the request and reads its answer, in which so many commands must be free of errors. The error is
+// errOverloaded when the server refuses it as too much.
 func (c *client) send(commands int) error {
 	c.body = append(c.body, "}}"...)
 	answer, ok, err := c.Post(c.body)
 	if err != nil {
 		return err
+	}
+	if bytes.Contains(answer, overloaded) {
+		return errOverloaded
 	}
 	if !ok || bytes.Count(answer, noUserErrors) != commands {
 		return fmt.Errorf("a mutation failed: %.300s", firstError(answer))

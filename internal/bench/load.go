@@ -38,6 +38,9 @@ func Load(ctx context.Context, callers int, d time.Duration, call func(ctx conte
 	return results[0], err
 }
 
+// unmeasured is the kind of a call that counts for nothing.
+const unmeasured = -1
+
 // loadKinds is Load of calls of several kinds at once, with a result for each kind. A call tells which it was of.
 func loadKinds(ctx context.Context, callers int, d time.Duration, kinds int, call func(ctx context.Context, caller, n int) (kind int, err error)) ([]Result, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -58,7 +61,7 @@ func loadKinds(ctx context.Context, callers int, d time.Duration, kinds int, cal
 					cancel(err)
 					return
 				}
-				if measuring.Load() {
+				if kind != unmeasured && measuring.Load() {
 					latencies[kind][c] = append(latencies[kind][c], time.Since(began))
 					measured[kind].Add(1)
 				}
