@@ -132,7 +132,7 @@ func (x *tormentor) killNodes(ctx context.Context) {
 				return // It is stopped, or being restarted.
 			}
 			defer m.mu.Unlock()
-			if m.cmd == nil {
+			if m.notice(); m.cmd == nil {
 				return
 			}
 			f := x.begin(nodeKilled, "%s for %s", m.name, dead.Round(time.Millisecond))
@@ -223,7 +223,7 @@ func (x *tormentor) stop(random *rand.Rand) func(context.Context) {
 			return // It is away already.
 		}
 		defer m.mu.Unlock()
-		if m.cmd == nil {
+		if m.notice(); m.cmd == nil {
 			return
 		}
 		f := x.begin(nodeStopped, "%s for %s", m.name, d.Round(time.Millisecond))
@@ -247,7 +247,7 @@ func (x *tormentor) loseDisk(random *rand.Rand) func(context.Context) {
 			return // It is stopped, or being restarted.
 		}
 		defer m.mu.Unlock()
-		if m.cmd == nil {
+		if m.notice(); m.cmd == nil {
 			return
 		}
 		f := x.begin(diskLost, "%s, %s", m.name, what)

@@ -161,8 +161,8 @@ type machine struct {
 
 	// mu is held by whoever starts, stops or ends the process.
 	mu sync.Mutex
-	// exits are the last words of processes that ended by themselves.
-	exits []string
+	// ends are those of processes that ended by themselves.
+	ends []selfEnd
 	// halted tells that it is not to run.
 	halted bool
 }
@@ -191,15 +191,8 @@ func (g *ground) addNode(name, program string, environment []string) {
 func (m *machine) tend(ctx context.Context) {
 	for ctx.Err() == nil {
 		m.mu.Lock()
-		if !m.halted && m.cmd == nil {
+		if m.notice(); !m.halted && m.cmd == nil {
 			m.launch()
-		} else if m.cmd != nil {
-			select {
-			case <-m.exited:
-				m.cmd = nil
-				m.exits = append(m.exits, lastLine(m.log.Tail(2000)))
-			default:
-			}
 		}
 		m.mu.Unlock()
 		select {
@@ -209,13 +202,9 @@ func (m *machine) tend(ctx context.Context) {
 	}
 }
 
-func lastLine(text string) string {
-	text = strings.TrimSpace(text)
-	return text[strings.LastIndexByte(text, '\n')+1:]
-}
-
 // terminate ends the process as an operator does, and kills it when it does not end. It tells whether it ended well.
 func (m *machine) terminate() string {
+	m.notice()
 	if m.cmd == nil {
 		return ""
 	}
@@ -223,8 +212,10 @@ func (m *machine) terminate() string {
 	select {
 	case err := <-m.exited:
 		m.cmd = nil
-		if err != nil && m.out.Len() > 0 { // Else it was told before it had begun to listen for that.
-			return fmt.Sprintf("%s ended with %v: %s", m.name, err, lastLine(m.log.Tail(2000)))
+		end := m.lastEnd()
+		early := !end.announced && exitCode(err) < 0 // It was told before it had begun to listen for that.
+		if err != nil && !early && !end.right() {
+			return fmt.Sprintf("%s ended with %v: %s", m.name, err, end.words)
 		}
 	case <-time.After(stopPatience):
 		m.signal(syscall.SIGQUIT) // Its log then says where it hangs.

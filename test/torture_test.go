@@ -275,9 +275,7 @@ func (c *trial) mustStop() {
 		if n := strings.Count(m.log.String(), "partition restored from a checkpoint"); n > 0 {
 			c.Logf("%s restored a partition from a checkpoint %d times", m.name, n)
 		}
-		for _, words := range m.exits {
-			c.Logf("%s ended by itself: %s", m.name, words)
-		}
+		c.mustHaveLived(m)
 	}
 	first := *c.g.nodes[0].node
 	first.backend = c.g.direct
