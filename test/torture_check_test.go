@@ -147,21 +147,21 @@ func (l *torment) onFullDisk(faults []*fault) []string {
 }
 
 // repeatAll sends a sample of all that was acknowledged again, when every node has been killed since: the answers must
-// be as they were.
-func (l *torment) repeatAll() {
+// be as they were, each within the patience.
+func (l *torment) repeatAll(patience time.Duration) {
 	random := rand.New(rand.NewPCG(l.seed, 4))
 	a := newAPI("")
 	for range min(sampledRepeats, len(l.acknowledged)) {
 		c := l.acknowledged[random.IntN(len(l.acknowledged))]
 		again := &order{operation: &operation{key: c.key, account: c.account, document: c.document, input: c.input}}
-		for deadline := time.Now().Add(settlePatience); !again.settled; {
+		for deadline := time.Now().Add(patience); !again.settled; {
 			m := l.aim(a, random, partitionOf(c.account))
 			at := time.Now()
 			again.answer, again.err = a.mutate(c.document, c.input)
 			heard, _ := sortAnswer(again.operation)
 			again.settled = heard == heardAck || heard == heardRefused
 			l.note(again, &attempt{Heard: heardNothing, Error: fmt.Sprint(again.err)}, at.Sub(l.begun), slices.Index(l.g.nodes, m))
-			if time.Now().After(deadline) {
+			if !again.settled && time.Now().After(deadline) {
 				l.fault(fmt.Errorf("%s on %s, sent again in the end, has no answer: %w", c.key, c.account, again.err))
 				return
 			}

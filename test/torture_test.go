@@ -220,7 +220,7 @@ func (c *trial) judge(watchers []*watcher) {
 		c.run.Resurrected++
 		c.Errorf("%s", problem)
 	}
-	c.l.repeatAll()
+	c.l.repeatAll(settlePatience)
 	c.l.mustRead(report)
 	c.run.Resumed = c.l.mustHaveWatched(report, watchers)
 	c.run.Histories, c.run.Undecided = c.mustBeLinearizable(report)
