@@ -26,10 +26,11 @@ type NodeSample struct {
 	HeapLive  int64 `json:"heapLive"`
 	HeapInUse int64 `json:"heapInUse"`
 	// Goroutines and FDs are how many there are, FDs of open files and sockets without Tables, those of the state store's
-	// tables, of which it keeps up to 1,000 open.
+	// tables, of which it keeps up to 1,000 open, and Segments, those of the embedded broker's log, one for each 100 MB.
 	Goroutines int64 `json:"goroutines"`
 	FDs        int64 `json:"fds"`
 	Tables     int64 `json:"tables"`
+	Segments   int64 `json:"segments"`
 	// LagSeconds is how old the state is that queries show, LagOffsets how many offsets it lacks; both over the node's
 	// partitions, the furthest behind and the sum.
 	LagSeconds float64 `json:"lagSeconds"`
@@ -125,6 +126,8 @@ func (s *NodeSample) handles(dir string) error {
 		case err != nil: // Closed meanwhile.
 		case strings.HasSuffix(target, ".sst"):
 			s.Tables++
+		case strings.HasSuffix(target, ".dat"):
+			s.Segments++
 		default:
 			s.FDs++
 		}
