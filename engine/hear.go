@@ -125,16 +125,21 @@ func (f *forwarder) forget() {
 	}
 }
 
-// reply sends the answers to a parcel back to its origin. It does not block.
-func (f *forwarder) reply(origin string, answers *reply) {
+// reply sends the answers to a parcel back to its origin. It does not block. They have the time of the parcel where this node's
+// clock is ahead of it: that time a broker took, which refuses what is dated far ahead of its own clock.
+func (f *forwarder) reply(to *parcel, answers *reply) {
 	value, err := json.Marshal(answers)
 	if err != nil {
 		f.engine.cfg.Logger.Error("an answer for another node cannot be encoded; its client is told that the outcome is not known", "error", err)
 		return
 	}
+	at := f.engine.cfg.Clock()
+	if at.After(to.written) {
+		at = to.written
+	}
 	m := eventstore.Message{
-		Key: []byte(answers.ID), Value: value, Time: f.engine.cfg.Clock().UTC(),
-		Headers: []eventstore.Header{{Key: eventstore.HeaderForwarded, Value: []byte(origin)}},
+		Key: []byte(answers.ID), Value: value, Time: at.UTC(),
+		Headers: []eventstore.Header{{Key: eventstore.HeaderForwarded, Value: []byte(to.Origin)}},
 	}
 	select {
 	case f.replies <- m:

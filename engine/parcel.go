@@ -212,7 +212,7 @@ func (h *home) answered() {
 		answers.Answers = append(answers.Answers, wireAnswerOf(r))
 	}
 	if f := h.engine.forwarder; f != nil {
-		f.reply(h.parcel.Origin, &answers)
+		f.reply(h.parcel, &answers)
 	}
 }
 

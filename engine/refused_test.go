@@ -2,11 +2,14 @@ package engine_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"daybook/domain"
+	"daybook/engine"
 	"daybook/eventstore"
 	"daybook/internal/testenv"
 )
@@ -78,5 +81,54 @@ func TestCommandsThatTheBrokerDoesNotTakeToTheirOwnerDidNothing(t *testing.T) {
 				t.Errorf("the log has %+v", got)
 			}
 		})
+	}
+}
+
+// A broker refuses what is dated more than an hour ahead of its own clock.
+func TestAnOwnerWhoseClockIsFarAheadAnswersOtherNodes(t *testing.T) {
+	t.Parallel()
+	brokers := testenv.Embedded(t)
+	refused := func(messages []eventstore.Message) bool {
+		limit := time.Now().Add(time.Hour)
+		return slices.ContainsFunc(messages, func(m eventstore.Message) bool { return m.Time.After(limit) })
+	}
+	f := &faultyLog{
+		onAppend: func(_ int32, _ int, messages []eventstore.Message) fault {
+			if refused(messages) {
+				return wrongTime
+			}
+			return none
+		},
+		onPost: func(_ string, messages []eventstore.Message) error {
+			if refused(messages) {
+				return eventstore.ErrClock
+			}
+			return nil
+		},
+	}
+	var ahead atomic.Int64
+	owner := startNode(t, brokers, t.TempDir(), []int32{2}, named("owner"), faulty(f), with(func(c *engine.Config) {
+		c.Clock = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	}))
+	other := startNode(t, brokers, t.TempDir(), []int32{0, 1}, named("other"))
+	id := inPartition(2, "alice")
+	other.create(id)
+	done := other.topUp(id, "1.00", "k")
+	ahead.Store(int64(2 * time.Hour))
+
+	other.mustRefuse(withdraw(id, "5.00", "w"), domain.InsufficientBalance, "amount")
+	if again := other.topUp(id, "1.00", "k"); again.Transaction.ID != done.Transaction.ID {
+		t.Errorf("answered %+v again, and %+v before", again.Transaction, done.Transaction)
+	}
+	if _, err := other.execute(topUp(id, "1.00", "k2")); domain.CodeOf(err) != domain.Unavailable || !strings.Contains(err.Error(), "clock") {
+		t.Errorf("what cannot be written is told %v", err)
+	}
+	ahead.Store(0)
+	testenv.Eventually(t, func() error {
+		_, err := other.execute(topUp(id, "1.00", "k3"))
+		return err
+	})
+	if got := soundLog(t, brokers).Accounts[id]; got.Version != 3 || owner.engine.Ready() != nil {
+		t.Errorf("the log has %+v, and the owner says %v", got, owner.engine.Ready())
 	}
 }
