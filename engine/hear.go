@@ -155,9 +155,6 @@ func (f *forwarder) sendReplies(ctx context.Context) {
 	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(lastReplies, cancel) })()
-	lost := func(err error) {
-		f.engine.cfg.Logger.Warn("answers for other nodes are lost; their clients are told that the outcome is not known", "error", err)
-	}
 	for {
 		messages := collect(ctx, f.replies)
 		if messages == nil && len(f.replies) > 0 { // What owners answered as they stopped; no other owner tells it.
@@ -166,9 +163,10 @@ func (f *forwarder) sendReplies(ctx context.Context) {
 		if messages == nil {
 			return
 		}
-		err := f.post(sending, to, messages, func(bool) bool { return true }, func(_ int, err error) { lost(err) })
-		if err != nil {
-			lost(err)
+		var refused error
+		err := f.post(sending, to, messages, func(bool) bool { return true }, func(_ int, err error) { refused = err })
+		if err := errors.Join(err, refused); err != nil {
+			f.engine.cfg.Logger.Warn("answers for other nodes are lost; their clients are told that the outcome is not known", "error", err)
 		}
 	}
 }

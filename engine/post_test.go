@@ -1,9 +1,12 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,5 +64,29 @@ func TestNothingIsSaidToBeRefusedThatMayHaveBeenSentBefore(t *testing.T) {
 	refused := to.post(t)
 	if len(refused) > 0 || !slices.Equal(to.taken, []string{"a", "b", "c", "d", "e"}) {
 		t.Errorf("refused %v, sent %v", refused, to.taken)
+	}
+}
+
+// appending is a log that has an appender and nothing else.
+type appending struct {
+	Log
+	to *picky
+}
+
+func (l appending) OpenAppender(string, int32) eventstore.Appender { return l.to }
+
+func TestAnswersThatAreLostTogetherAreSpokenOfOnce(t *testing.T) {
+	var said bytes.Buffer
+	f := &forwarder{replies: make(chan eventstore.Message, 3), engine: &Engine{log: appending{to: &picky{}}, cfg: Config{
+		Clock: time.Now, CommandTimeout: time.Minute, Logger: slog.New(slog.NewTextHandler(&said, nil)),
+	}}}
+	for range 3 {
+		f.replies <- eventstore.Message{Value: []byte("large")}
+	}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	f.sendReplies(stopped) // It writes what waits, and ends.
+	if got := strings.Count(said.String(), "answers for other nodes are lost"); got != 1 {
+		t.Errorf("said %d times:\n%s", got, &said)
 	}
 }
