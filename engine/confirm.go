@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,9 @@ const confirmTimeout = 10 * time.Second
 
 // watchInterval is how often an owner that writes nothing is held against the log.
 const watchInterval = time.Second
+
+// errIntruder means that the log has what this owner did not write, and no line tells of another owner.
+var errIntruder = errors.New("something that this owner did not write is in the log")
 
 // watch raises a doubt when the log goes beyond what the owner has written or seen, and the owner does not move: it may
 // have been replaced, and is to hear of it even if nobody asks it for anything. Else holds that its successor placed
@@ -112,7 +116,7 @@ func (o *owner) onlyOwnLines(end int64) error {
 		}
 		if len(chunk.Messages) > 0 && chunk.Messages[0].Offset < end {
 			// No line tells of another owner: to read it, and to go on, takes a line of one's own.
-			return fmt.Errorf("something that this owner did not write is in the log at offset %d; find out what else writes to the topic", chunk.Messages[0].Offset)
+			return fmt.Errorf("%w at offset %d; find out what else writes to the topic", errIntruder, chunk.Messages[0].Offset)
 		}
 		next = chunk.Next
 	}

@@ -27,6 +27,8 @@ const (
 	hangUp
 	// afterRenewal: like after, and the fence was renewed just before.
 	afterRenewal
+	// renewed: the fence was renewed just before, and the batch is written and answered.
+	renewed
 	// wrongTime: the broker refuses the batch for its time.
 	wrongTime
 )
@@ -158,7 +160,7 @@ func (w *faultyWriter) Append(messages []eventstore.Message, done func(int64, er
 		place <- func() { done(0, fmt.Errorf("writing: %w", eventstore.ErrClock)) }
 		return nil
 	}
-	if what == afterRenewal {
+	if what == afterRenewal || what == renewed {
 		if err := w.Renew(context.Background()); err != nil {
 			place <- func() {} // Nobody waits for this one, and the next ones come after it.
 			return err

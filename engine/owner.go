@@ -310,8 +310,11 @@ func (o *owner) settle(a ack) error {
 	if a.first > o.position.Next && !planted.Bug("fence skipped") && !planted.Bug("marker not awaited") {
 		if err := o.onlyOwnLines(a.first); err != nil {
 			b.met = true
-			// Not as ErrFenced: a line that keeps nobody out settles nothing. A line of one's own does.
-			return errors.New("the fence did not hold, taking the partition over anew: " + err.Error())
+			if errors.Is(err, errIntruder) || errors.Is(err, eventstore.ErrFenced) {
+				// Not as ErrFenced: a line that keeps nobody out settles nothing. A line of one's own does.
+				err = errors.New("the fence did not hold, taking the partition over anew: " + err.Error())
+			}
+			return err
 		}
 	}
 	o.written(b)

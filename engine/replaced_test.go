@@ -3,6 +3,8 @@ package engine_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -132,4 +134,50 @@ func TestAnOwnerDoesNotPassOverWhatItDidNotWrite(t *testing.T) {
 	if state, err := n.engine.Account(stray); err != nil || state.Version != 1 {
 		t.Errorf("the node knows version %d of the account that another has written, %v", state.Version, err)
 	}
+}
+
+func TestALogThatCannotBeReadIsNoSignThatTheFenceDidNotHold(t *testing.T) {
+	t.Parallel()
+	brokers := testenv.Embedded(t)
+	var renewing, unreadable atomic.Bool
+	f := &faultyLog{
+		onAppend: func(int32, int, []eventstore.Message) fault {
+			if renewing.Swap(false) {
+				unreadable.Store(true)
+				return renewed
+			}
+			return none
+		},
+		onRead: func(topic string, _ int32, _ int64) error {
+			if topic == eventstore.AccountEvents && unreadable.Load() {
+				return errInjected
+			}
+			return nil
+		},
+	}
+	var said testenv.Buffer
+	n := startNode(t, brokers, t.TempDir(), all, faulty(f), with(func(c *engine.Config) {
+		c.Logger = slog.New(slog.NewTextHandler(&said, nil))
+	}))
+	n.create("alice")
+	renewing.Store(true)
+	answer := make(chan error, 1)
+	go func() {
+		_, err := n.execute(topUp("alice", "1.00", "k"))
+		answer <- err
+	}()
+	testenv.Eventually(t, func() error { // What lies before the batch is to be its owner's own line.
+		if !strings.Contains(said.String(), "looking for another owner") {
+			return errors.New("nobody looked for what lies before the batch")
+		}
+		return nil
+	})
+	unreadable.Store(false)
+	if err := <-answer; err != nil {
+		t.Errorf("the command is told %v", err)
+	}
+	if strings.Contains(said.String(), "the fence did not hold") {
+		t.Errorf("said:\n%s", said.String())
+	}
+	soundLog(t, brokers)
 }
