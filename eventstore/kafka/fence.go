@@ -130,6 +130,9 @@ func (c *Client) withCoordinator(ctx context.Context, id string, request func(*s
 			return fmt.Errorf("%w (%w)", eventstore.ErrFenced, err)
 		case errors.Is(err, sarama.ErrConcurrentTransactions):
 			// An earlier marker is being written; the same coordinator will answer in a moment.
+		case errors.Is(err, sarama.ErrInvalidProducerIDMapping):
+			// It has another producer id by now, or was forgotten, which is no sign of another owner. No try changes that.
+			return err
 		case errors.Is(err, sarama.ErrTransactionalIDAuthorizationFailed), errors.Is(err, sarama.ErrTopicAuthorizationFailed),
 			errors.Is(err, sarama.ErrClusterAuthorizationFailed):
 			return err

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/IBM/sarama"
+
 	"daybook/eventstore"
 )
 
@@ -47,6 +49,11 @@ func TestOwnersAreFencedThoughTheBrokersGoOnWithAnotherProducerID(t *testing.T) 
 			if _, err := await(send(old, messages("stale", 1)...)); !errors.Is(err, eventstore.ErrFenced) {
 				l.t.Errorf("the old owner's batch: got %v, want ErrFenced", err)
 			}
+		}
+		renewing, giveUp := context.WithTimeout(context.Background(), 10*time.Second)
+		defer giveUp()
+		if err := old.Renew(renewing); !errors.Is(err, sarama.ErrInvalidProducerIDMapping) || errors.Is(err, context.DeadlineExceeded) {
+			l.t.Errorf("the old owner's renewal: got %v, want to be told at once that its producer id is not that of the writer", err)
 		}
 		l.mustSend(l.openWriter(0, next), messages("fresh", 1)...)
 	})
