@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
 	"sync/atomic"
 )
 
@@ -37,6 +38,56 @@ func (d *absent) Dial(network, address string) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: errors.New("refused")}
 	}
 	return d.Dialer.Dial(network, address)
+}
+
+// Hang makes connections wait that are opened from now on, until they are let go.
+func (c *Client) Hang() *Hung {
+	release := make(chan struct{})
+	conf, d := *c.conf, &Hung{waiting: make(chan struct{}, 1), release: release, LetGo: sync.OnceFunc(func() { close(release) })}
+	conf.Net.Proxy.Enable, conf.Net.Proxy.Dialer = true, d
+	c.conf = &conf
+	return d
+}
+
+// Hung opens connections when it is let go.
+type Hung struct {
+	net.Dialer
+	// LetGo opens the connections that wait.
+	LetGo            func()
+	waiting, release chan struct{}
+	opened, open     atomic.Int64
+}
+
+// Await returns when the first connection waits.
+func (d *Hung) Await() { <-d.waiting }
+
+// Connections is how many were opened, and how many still are.
+func (d *Hung) Connections() (opened, open int64) { return d.opened.Load(), d.open.Load() }
+
+// Dial opens a connection.
+func (d *Hung) Dial(network, address string) (net.Conn, error) {
+	select {
+	case d.waiting <- struct{}{}:
+	default:
+	}
+	<-d.release
+	conn, err := d.Dialer.Dial(network, address)
+	if err != nil {
+		return nil, err
+	}
+	d.opened.Add(1)
+	d.open.Add(1)
+	return &counted{Conn: conn, end: sync.OnceFunc(func() { d.open.Add(-1) })}, nil
+}
+
+type counted struct {
+	net.Conn
+	end func()
+}
+
+func (c *counted) Close() error {
+	c.end()
+	return c.Conn.Close()
 }
 
 // Renumber makes the writer number its next batch as if n more messages had been sent, or fewer.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -55,7 +56,7 @@ func (c *Client) JoinGroup(ctx context.Context, cfg GroupConfig, assigned func([
 // waits for them. It is nil when ctx has ended first.
 func (c *Client) reachGroup(ctx context.Context, cfg GroupConfig) (sarama.Client, error) {
 	for {
-		client, err := c.groupClient(cfg)
+		client, err := c.reachOnce(ctx, cfg)
 		if err == nil || !unreachable(err) {
 			return client, err
 		}
@@ -63,6 +64,32 @@ func (c *Client) reachGroup(ctx context.Context, cfg GroupConfig) (sarama.Client
 		if pause(ctx, askAgain) != nil {
 			return nil, nil
 		}
+	}
+}
+
+// reachOnce gives the try up when ctx ends: sarama goes on until every broker that hangs has had its time, some of them several
+// times. It is nil then, and a client that comes late is closed.
+func (c *Client) reachOnce(ctx context.Context, cfg GroupConfig) (sarama.Client, error) {
+	type answer struct {
+		client sarama.Client
+		err    error
+	}
+	answers := make(chan answer)
+	go func() {
+		client, err := c.groupClient(cfg)
+		select {
+		case answers <- answer{client, err}:
+		case <-ctx.Done():
+			if err == nil {
+				_ = client.Close()
+			}
+		}
+	}()
+	select {
+	case a := <-answers:
+		return a.client, a.err
+	case <-ctx.Done():
+		return nil, nil
 	}
 }
 
@@ -79,7 +106,9 @@ func (c *Client) groupClient(cfg GroupConfig) (sarama.Client, error) {
 	conf.Consumer.Group.Rebalance.Retry.Backoff = joinPause
 	conf.Consumer.Group.Rebalance.Retry.Max = joinTries
 	// A client forgets brokers that do not answer.
-	return sarama.NewClient(append(addresses(c.sarama.Brokers()), c.seeds...), &conf)
+	known := append(addresses(c.sarama.Brokers()), c.seeds...)
+	slices.Sort(known)
+	return sarama.NewClient(slices.Compact(known), &conf)
 }
 
 // beMember returns when ctx has ended. A static member stays one in the brokers' eyes.

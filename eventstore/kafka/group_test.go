@@ -2,6 +2,7 @@ package kafka_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -227,5 +228,37 @@ func TestAMemberThatFindsNoBrokerWaitsForOne(t *testing.T) {
 func TestAMemberThatNeverHadAPlaceStopsWithoutTrouble(t *testing.T) {
 	eachLog(t, func(l *log) {
 		l.join("test-"+ids.New(), "node-1", longSession).end()
+	})
+}
+
+func TestAMemberStopsThoughTheBrokersHang(t *testing.T) {
+	eachLog(t, func(l *log) {
+		client := l.connect()
+		hung := client.Hang()
+		m := l.memberBy(client, (*kafka.Client).JoinGroup, "test-"+ids.New(), "node-1", longSession)
+		l.t.Cleanup(hung.LetGo)
+		hung.Await()
+
+		ended := make(chan struct{})
+		go func() {
+			m.end()
+			close(ended)
+		}()
+
+		testenv.Eventually(l.t, func() error {
+			select {
+			case <-ended:
+				return nil
+			default:
+				return errors.New("it waits for the brokers")
+			}
+		})
+		hung.LetGo()
+		testenv.Eventually(l.t, func() error {
+			if opened, open := hung.Connections(); opened == 0 || open > 0 {
+				return fmt.Errorf("%d of %d connections are left open", open, opened)
+			}
+			return nil
+		})
 	})
 }
