@@ -32,6 +32,7 @@ type lane struct {
 	highWater atomic.Int64
 	trouble   atomic.Pointer[string]
 	shown     atomic.Pointer[time.Time] // The read model shows the partition as it was then.
+	setBack   atomic.Bool               // The database lost its end, and shows an earlier moment than that.
 	metrics   *metrics
 }
 
@@ -149,7 +150,9 @@ func (l *lane) session(ctx context.Context) (wrote bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	l.position.Store(position)
+	if position < l.position.Swap(position) {
+		l.setBack.Store(true)
+	}
 	reader, err := l.cfg.Log.OpenReader(l.topic, l.partition)
 	if err != nil {
 		return false, err

@@ -59,9 +59,10 @@ func (l *lane) projected(r *run, began time.Time) {
 	}
 }
 
-// asOf notes that the read model shows the partition as it was at a moment.
+// asOf notes that the read model shows the partition as it was at a moment: the latest one, as long as the database keeps
+// what it has.
 func (l *lane) asOf(moment time.Time) {
-	if last := l.shown.Load(); last == nil || moment.After(*last) {
+	if last := l.shown.Load(); l.setBack.Swap(false) || last == nil || moment.After(*last) {
 		l.shown.Store(&moment)
 	}
 }
