@@ -92,7 +92,7 @@ func openPostgres(address string) (*database, error) {
 	}
 	return &database{
 		name: net.JoinHostPort(conf.Host, strconv.Itoa(int(conf.Port))) + "/" + conf.Database,
-		read: pool(postgresReaders), readers: postgresReaders, write: pool(postgresWriters), sink: postgresSink{}, keyType: `text COLLATE "C"`,
+		read: pool(postgresReaders), readers: postgresReaders, write: pool(postgresWriters), sink: newPostgresSink(goneAfter, lockPatience), keyType: `text COLLATE "C"`,
 	}, nil
 }
 
@@ -147,7 +147,8 @@ func isAway(err error) bool {
 	var server *pgconn.PgError
 	if errors.As(err, &server) {
 		switch server.Code {
-		case "57P01", "57P02", "57P03", "53300": // It stops, crashed, starts, or has no connection left.
+		// It stops, crashed, starts, has no connection left, or was tired of waiting for a node that stood still.
+		case "57P01", "57P02", "57P03", "53300", "25P03", "57P05":
 			return true
 		}
 		return strings.HasPrefix(server.Code, "08")

@@ -158,7 +158,7 @@ func TestAServerThatBreaksOffIsWaitedForABoundedTimeAndAWrongOneIsNot(t *testing
 		t.Errorf("%d tries were made", tries.Load())
 	}
 
-	for code, want := range map[string]bool{"57P03": true, "57P01": true, "53300": true, "08006": true, "28P01": false, "3D000": false, "42501": false} {
+	for code, want := range map[string]bool{"57P03": true, "57P01": true, "53300": true, "25P03": true, "57P05": true, "08006": true, "28P01": false, "3D000": false, "42501": false} {
 		if got := isAway(fmt.Errorf("connecting: %w", &pgconn.PgError{Code: code})); got != want {
 			t.Errorf("%s passes: %v", code, got)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/uptrace/bun"
@@ -14,13 +15,41 @@ import (
 // migrationLock is the key of the advisory lock that nodes take turns by.
 const migrationLock = 0x646179626f6f6b
 
+const (
+	// goneAfter is how long the server lets a transaction that changes something wait for a word of its node.
+	goneAfter = 15 * time.Second
+	// lockPatience is how long a batch waits for a lock, with one of the connections for writing in its hands.
+	lockPatience = 5 * time.Second
+)
+
 // postgresSink writes by COPY what is new, and by unnest what may exist.
-type postgresSink struct{}
+type postgresSink struct {
+	// beginning is what a transaction that writes a batch sets.
+	beginning string
+}
+
+// newPostgresSink makes one that gives up waiting for the disk. What a crash of the server could lose are the last
+// transactions whole, position included, and they are projected again: see watch.
+func newPostgresSink(gone, lock time.Duration) postgresSink {
+	return postgresSink{"SET LOCAL synchronous_commit = off; " + endIfGone(gone) + fmt.Sprintf("SET LOCAL lock_timeout = %d", lock.Milliseconds())}
+}
+
+// endIfGone makes the server end a transaction, and with it what is locked for it, some time after it last heard of the
+// node: TCP alone misses a machine that lost its power or its network only after hours. The first setting is for a node
+// that should say what comes next, the others for one that has begun a COPY, and take up to twice as long; where the
+// connection is none of TCP the server passes over them. They end with the transaction, because behind a pooler the
+// session may be another's then.
+func endIfGone(after time.Duration) string {
+	seconds := max(1, int(after/time.Second))
+	return fmt.Sprintf("SET LOCAL idle_in_transaction_session_timeout = %d; SET LOCAL tcp_keepalives_idle = %d; "+
+		"SET LOCAL tcp_keepalives_interval = %d; SET LOCAL tcp_keepalives_count = 3; SET LOCAL tcp_user_timeout = %d; ",
+		after.Milliseconds(), seconds, max(1, seconds/3), 2*after.Milliseconds())
+}
 
 func (postgresSink) close() error { return nil }
 
 func (postgresSink) lockMigrations(ctx context.Context, tx bun.Tx) error {
-	_, err := tx.NewRaw("SELECT pg_advisory_xact_lock(?)", int64(migrationLock)).Exec(ctx)
+	_, err := tx.Tx.ExecContext(ctx, endIfGone(goneAfter)+fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", int64(migrationLock)))
 	return err
 }
 
@@ -42,10 +71,8 @@ func (postgresSink) mayCreate(ctx context.Context, tx bun.Tx) error {
 // turn lets everybody write at once: partitions do not touch one another's rows.
 func (postgresSink) turn(context.Context) (func(), error) { return func() {}, nil }
 
-// begin gives up waiting for the disk. What a crash of the server could lose are the last transactions whole, position
-// included, and they are projected again: see watch.
-func (postgresSink) begin(ctx context.Context, tx bun.Tx) error {
-	_, err := tx.Tx.ExecContext(ctx, "SET LOCAL synchronous_commit = off")
+func (s postgresSink) begin(ctx context.Context, tx bun.Tx) error {
+	_, err := tx.Tx.ExecContext(ctx, s.beginning)
 	return err
 }
 

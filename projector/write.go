@@ -113,7 +113,8 @@ func (m *ReadModel) fill(ctx context.Context, conn bun.Conn, tx bun.Tx, b *batch
 	return nil
 }
 
-// position returns how far a partition is projected, and begins it when it was never projected.
+// position returns how far a partition is projected, and begins it when it was never projected. It looks first: an insert
+// would wait for whoever is just moving the position, or was lost while doing so.
 func (m *ReadModel) position(ctx context.Context, topic string, partition int32) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
@@ -122,12 +123,19 @@ func (m *ReadModel) position(ctx context.Context, topic string, partition int32)
 		return 0, fmt.Errorf("waiting to write: %w", err)
 	}
 	defer done()
+	next, err := m.storedPosition(ctx, topic, partition)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return next, err
+	}
 	_, err = m.db.write.NewRaw("INSERT INTO projector_positions (topic, partition, next) VALUES (?, ?, 0) ON CONFLICT (topic, partition) DO NOTHING",
 		topic, partition).Exec(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("beginning a position: %w", err)
 	}
-	var next int64
+	return m.storedPosition(ctx, topic, partition) // Another node may have begun it, and gone on.
+}
+
+func (m *ReadModel) storedPosition(ctx context.Context, topic string, partition int32) (next int64, err error) {
 	err = m.db.write.NewRaw("SELECT next FROM projector_positions WHERE topic = ? AND partition = ?", topic, partition).Scan(ctx, &next)
 	if err != nil {
 		return 0, fmt.Errorf("reading the position: %w", err)
