@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 
 	"daybook/domain"
 	"daybook/domain/transaction"
@@ -57,12 +58,14 @@ type Answer struct {
 	Err error
 }
 
+func (a Answer) refused() bool { return a.Err != nil }
+
 // ExecuteBatch carries out commands and waits for their answers, which come in the order of the commands. Those that
 // address accounts of one partition are decided in their order and share a commit, as far as it takes them; nothing
 // orders the partitions among one another. A movement whose other side lives in another partition is answered PENDING.
 //
 // With atomic set, all are carried out or none: BATCH_SPANS_PARTITIONS when more than one partition would take part,
-// BATCH_ABORTED for those that would have been carried out but for another.
+// BATCH_ABORTED for those that would have been carried out but for another. One that was carried out before has its answer.
 func (e *Engine) ExecuteBatch(ctx context.Context, commands []ledger.Command, atomic bool) []Answer {
 	began := e.cfg.Clock()
 	ctx, span := e.begin(ctx, "batch", commands...)
@@ -75,28 +78,13 @@ func (e *Engine) ExecuteBatch(ctx context.Context, commands []ledger.Command, at
 }
 
 func (e *Engine) executeBatch(ctx context.Context, commands []ledger.Command, atomic bool) []Answer {
-	answers := make([]Answer, len(commands))
-	requests := make([]*request, len(commands))
 	patience, end := e.patience(ctx)
 	defer end()
-	err := e.admit()
-	locator := locator{engine: e}
-	refused := false
-	for i, c := range commands {
-		if answers[i].Err = err; err == nil {
-			answers[i].Err = locator.locate(patience.taken, c)
-		}
-		if answers[i].Err == nil {
-			requests[i] = newRequest(c, e.cfg.NewID)
-			requests[i].Against = locator.against(patience.taken, c)
-		}
-		refused = refused || answers[i].Err != nil
-	}
-	if atomic && !refused {
-		refused = e.spans(requests, answers)
-	}
-	if atomic && refused {
-		return abort(answers)
+	l := locator{engine: e}
+	requests, answers := l.locateAll(patience.taken, commands)
+	if atomic && (slices.ContainsFunc(answers, Answer.refused) || e.spans(requests, answers)) {
+		l.abort(patience.taken, requests, answers)
+		return answers
 	}
 	e.submitGroups(requests, answers, atomic)
 	traced := (*moments)(nil)
@@ -120,6 +108,22 @@ func (e *Engine) executeBatch(ctx context.Context, commands []ledger.Command, at
 	return answers
 }
 
+// locateAll makes requests of the commands of a batch. Where one cannot be made its answer says why.
+func (l *locator) locateAll(ctx context.Context, commands []ledger.Command) ([]*request, []Answer) {
+	requests, answers := make([]*request, len(commands)), make([]Answer, len(commands))
+	err := l.engine.admit()
+	for i, c := range commands {
+		if answers[i].Err = err; err == nil {
+			answers[i].Err = l.locate(ctx, c)
+		}
+		if answers[i].Err == nil {
+			requests[i] = newRequest(c, l.engine.cfg.NewID)
+			requests[i].Against = l.against(ctx, c)
+		}
+	}
+	return requests, answers
+}
+
 func (e *Engine) admit() error {
 	if e.cfg.Admit == nil {
 		return nil
@@ -141,16 +145,6 @@ func (e *Engine) spans(requests []*request, answers []Answer) bool {
 		}
 	}
 	return spans
-}
-
-// abort gives all commands that nothing else stands against the answer of an aborted batch.
-func abort(answers []Answer) []Answer {
-	for i := range answers {
-		if answers[i].Err == nil {
-			answers[i].Err = aborted()
-		}
-	}
-	return answers
 }
 
 // submitGroups queues the requests, those of one partition together. What cannot be queued is answered.

@@ -15,7 +15,7 @@ import (
 
 // final tells whether a decided request is to be answered as it is.
 func (e *Engine) final(r *request) bool {
-	return r.err == nil || e.forwarder == nil || r.leader().ordered
+	return e.forwarder == nil || r.leader().ordered || !refused(r)
 }
 
 // asked are refused requests, by the leading ones, that wait until the command topic was read up to an offset.

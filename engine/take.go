@@ -46,7 +46,7 @@ func (o *owner) takeRequest(b *batch, r *request) error {
 		o.hold(r)
 	case r.ordered:
 		o.release(r)
-		if r.err != nil {
+		if refused(r) {
 			o.closeOthers(r)
 		}
 	}
@@ -96,7 +96,7 @@ func (o *owner) refuse(r *request, err error) error {
 	return nil
 }
 
-// decideTogether decides all requests or, when one is refused, none.
+// decideTogether decides all requests or, when one is refused, none. What was carried out before has its answer all the same.
 func (o *owner) decideTogether(b *batch, requests []*request) error {
 	b.requests = append(b.requests, requests...)
 	mark, end := *b, o.spec.try()
@@ -112,17 +112,28 @@ func (o *owner) decideTogether(b *batch, requests []*request) error {
 		}
 		end(true)
 		b.cut(mark)
-		for _, other := range requests {
-			other.result, other.err = ledger.Result{}, aborted()
-		}
-		return o.refuse(requests[i], err)
+		return o.abort(requests, i, err)
 	}
 	end(false)
 	return nil
 }
 
-func aborted() error {
-	return domain.Refuse(domain.BatchAborted, "", "this command did nothing: another command of its atomic batch was refused; correct that one and send the batch again")
+// abort answers the requests of an atomic group of which one is refused.
+func (o *owner) abort(requests []*request, refused int, why error) error {
+	for i, r := range requests {
+		result, known, err := o.decider.Repeat(&r.Request)
+		switch {
+		case i == refused:
+			err = why
+		case !known && err == nil:
+			err = abortedBy(why)
+		}
+		r.result = result
+		if err := o.refuse(r, err); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // findDue looks for holds whose time is over. Those whose release is on its way are found again, and not released

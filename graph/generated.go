@@ -2220,7 +2220,10 @@ enum ErrorCode {
   CAPTURE_EXCEEDS_HOLD
   "The commands of an atomic batch need more than one partition. Send them without atomic, or each by itself."
   BATCH_SPANS_PARTITIONS
-  "Another command of the atomic batch was refused, so this one did nothing. Correct that one and send the batch again."
+  """
+  Another command of the atomic batch was refused, so this one did nothing. Correct that one and send the batch again. A
+  command that was carried out before has its answer instead.
+  """
   BATCH_ABORTED
   """
   Too much work is waiting. As the error of a mutation: this command did nothing; try again later with the same idempotency
@@ -2235,7 +2238,8 @@ enum ErrorCode {
   UNAVAILABLE
   """
   It is not known whether the command was carried out. Send it again with the same idempotency key until the answer is a
-  result or a userError: an earlier request may have been carried out even when a later one did nothing.
+  result or the refusal of a business rule: an earlier request may have been carried out even when a later one did nothing.
+  UNAVAILABLE, OVERLOADED, INTERNAL and this code are no such refusals, though in a batch they come as userErrors.
   """
   OUTCOME_UNKNOWN
   "The read model did not reach the asked version in time. Try again."

@@ -9,6 +9,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"daybook/domain"
+	"daybook/engine"
 	"daybook/engine/ledger"
 	"daybook/graph/model"
 )
@@ -40,26 +41,21 @@ func (r *Resolver) submitBatch(ctx context.Context, in model.SubmitBatchInput) (
 		}
 	}
 	results := make([]*model.Payload, len(batch))
+	var answers []engine.Answer
 	if atomic := valueOr(in.Atomic, false); atomic && len(commands) < len(batch) {
-		for i, b := range batch {
-			if b.err == nil {
-				b.err = domain.Refuse(domain.BatchAborted, "",
-					"this command did nothing: another of the atomic batch is malformed; correct that one and send the batch again")
-			}
-			results[i] = r.batchResult(ctx, b, ledger.Result{})
-		}
+		answers = r.Commands.AbortBatch(ctx, commands)
 	} else {
-		answers := r.Commands.ExecuteBatch(ctx, commands, atomic)
-		e := explainer{reads: r.Reads}
-		defer e.end()
-		for i, b := range batch {
-			var result ledger.Result
-			if b.err == nil {
-				result, b.err = answers[0].Result, e.notRefundable(ctx, b.command, answers[0].Err)
-				answers = answers[1:]
-			}
-			results[i] = r.batchResult(ctx, b, result)
+		answers = r.Commands.ExecuteBatch(ctx, commands, atomic)
+	}
+	e := explainer{reads: r.Reads}
+	defer e.end()
+	for i, b := range batch {
+		var result ledger.Result
+		if b.err == nil {
+			result, b.err = answers[0].Result, e.notRefundable(ctx, b.command, answers[0].Err)
+			answers = answers[1:]
 		}
+		results[i] = r.batchResult(ctx, b, result)
 	}
 	return &model.SubmitBatchPayload{Results: results}, nil
 }

@@ -180,6 +180,11 @@ func TestAnAtomicBatchIsCarriedOutAsAWholeOrNotAtAll(t *testing.T) {
 	if fmt.Sprint(again.Data) != fmt.Sprint(done.Data) {
 		t.Errorf("sent again: got %v, want %v", again.Data, done.Data)
 	}
+	beside := a.batch(true, topUpOf("ann", "5.00", "t"), topUpOf("ann", "x", "u"))
+	expect(t, beside, map[string]any{
+		"results.0.account.balance": "5.00", "results.0.transaction.id": done.at("results.0.transaction.id"), "results.0.userErrors": "[]",
+		"results.1.userErrors.0.code": "INVALID_AMOUNT",
+	})
 }
 
 func TestABatchOfAThousandIsOneOfMore(t *testing.T) {

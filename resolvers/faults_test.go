@@ -38,6 +38,10 @@ func (f broken) ExecuteBatch(_ context.Context, commands []ledger.Command, _ boo
 	return answers
 }
 
+func (f broken) AbortBatch(ctx context.Context, commands []ledger.Command) []engine.Answer {
+	return f.ExecuteBatch(ctx, commands, true)
+}
+
 func (f broken) Transaction(context.Context, string) (transaction.State, error) {
 	return f.known, f.noRead
 }

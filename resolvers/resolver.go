@@ -35,6 +35,8 @@ type Commands interface {
 	// ExecuteBatch answers each command as Execute would, in the order of the commands, save that it does not wait for
 	// other partitions. With atomic, all are carried out or none: BATCH_SPANS_PARTITIONS, BATCH_ABORTED.
 	ExecuteBatch(ctx context.Context, commands []ledger.Command, atomic bool) []engine.Answer
+	// AbortBatch answers the commands of an atomic batch, others of which are malformed, so that none is carried out.
+	AbortBatch(ctx context.Context, commands []ledger.Command) []engine.Answer
 }
 
 // Reads finds in the read model. A read model that cannot be reached is a *domain.Refusal with UNAVAILABLE, and a read

@@ -66,6 +66,10 @@ func (b *backend) ExecuteBatch(ctx context.Context, commands []ledger.Command, _
 	return answers
 }
 
+func (b *backend) AbortBatch(ctx context.Context, commands []ledger.Command) []engine.Answer {
+	return b.ExecuteBatch(ctx, commands, true)
+}
+
 func (b *backend) Account(_ context.Context, id string, _ int64) (account.State, error) {
 	return theAccount(id), nil
 }

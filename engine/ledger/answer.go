@@ -7,6 +7,18 @@ import (
 	"daybook/domain/transaction"
 )
 
+// Repeat is Command for a key that was used before; not known is one that was not.
+func (d *Decider) Repeat(r *Request) (result Result, known bool, err error) {
+	prior, known, err := d.Books.Outcome(r.Command.Address(), r.Command.Common().IdempotencyKey)
+	if err != nil {
+		return Result{}, false, BooksError{err}
+	}
+	if known {
+		result, err = d.repeat(r, prior)
+	}
+	return result, known, err
+}
+
 // repeat answers a key that was used before.
 func (d *Decider) repeat(r *Request, prior Outcome) (Result, error) {
 	if prior.Fingerprint != r.Fingerprint {

@@ -44,16 +44,12 @@ type Decision struct {
 
 // Command decides a client's command. The error is a *domain.Refusal or a BooksError.
 func (d *Decider) Command(r *Request) (Decision, error) {
-	m, address := r.Command.Common(), r.Command.Address()
-	prior, known, err := d.Books.Outcome(address, m.IdempotencyKey)
-	if err != nil {
-		return Decision{}, BooksError{err}
-	}
-	if known {
-		result, err := d.repeat(r, prior)
+	result, known, err := d.Repeat(r)
+	if known || err != nil {
 		return Decision{Result: result}, err
 	}
-	target, err := d.account(address)
+	m := r.Command.Common()
+	target, err := d.account(r.Command.Address())
 	if err != nil {
 		return Decision{}, err
 	}

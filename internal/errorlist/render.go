@@ -25,7 +25,12 @@ A code comes in one of two ways:
   ` + "`extensions.code`" + ` and, where a single argument is at fault, its path as ` + "`extensions.field`" + `.
 
 In a batch, all that concerns one command comes in the userErrors of its result, with a path such as
-` + "`[\"input\", \"commands\", \"3\", \"topUp\", \"amount\"]`" + `. A transaction's ` + "`failureCode`" + ` is the code for which its other side refused it.
+` + "`[\"input\", \"commands\", \"3\", \"topUp\", \"amount\"]`" + `. That includes the codes listed as top level,
+for which what is said of userErrors above does not hold. When ` + "`UNAVAILABLE`, `OVERLOADED`, `OUTCOME_UNKNOWN` or `INTERNAL`" + ` stops an
+atomic batch, the other commands get that code too, because an earlier request may have carried them out. Otherwise they get
+` + "`BATCH_ABORTED`" + `, save those that were carried out before, which have their answers.
+
+A transaction's ` + "`failureCode`" + ` is the code for which its other side refused it.
 
 A mutation may be sent again with the same idempotency key at any time: what was carried out is answered again, not
 carried out twice.

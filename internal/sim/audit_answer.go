@@ -115,14 +115,17 @@ func same(x, y *ledger.Result) bool {
 func (a *auditor) refusal(r *request, err error) {
 	r.refused = true
 	s := &r.op.spec
-	if r.events > 0 {
-		a.w.fail(8, "refused commands leave no event", "#%d was refused (%v) and is in the log", s.op, domain.CodeOf(err))
+	for _, m := range r.members() {
+		if m.events > 0 {
+			a.w.fail(8, "refused commands leave no event", "#%d was refused (%v) and #%d is in the log", s.op, domain.CodeOf(err), m.op.spec.op)
+		}
 	}
 	switch domain.CodeOf(err) {
 	case domain.Unavailable, domain.Overloaded: // They say nothing about the command.
 		return
-	case domain.BatchAborted: // Nor does this, but as a part of its group.
+	case domain.BatchAborted: // Nor does this, but as a part of its group, and that the key is free.
 		a.bar(r)
+		a.unused(r, err)
 		return
 	case domain.Internal:
 		a.w.fail(8, "refusals have a code", "#%d was refused with %v", s.op, err)
@@ -131,8 +134,13 @@ func (a *auditor) refusal(r *request, err error) {
 	}
 	a.bar(r)
 	a.borneOut(r, domain.CodeOf(err))
+	a.unused(r, err)
+}
+
+// unused checks that a command was not carried out before whose key is said to be free.
+func (a *auditor) unused(r *request, err error) {
 	if r.repeats {
-		a.w.fail(5, "one key, one answer", "#%d was in the log when it was sent again, and is refused: %v", s.op, err)
+		a.w.fail(5, "one key, one answer", "#%d was in the log when it was sent again, and is refused: %v", r.op.spec.op, err)
 	}
 }
 

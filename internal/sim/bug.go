@@ -48,6 +48,10 @@ const (
 	SubscriberRepeats
 	// HalfGroup keeps what was decided of an atomic group before one of its commands was refused.
 	HalfGroup
+	// AbortRepeats says of all of an atomic group that nothing was done, even if it was carried out before.
+	AbortRepeats
+	// AbortUnseen says so when the node that is asked does not find what one of them is about.
+	AbortUnseen
 	// RefusedDebits keeps the debit of a transfer whose credit was refused in the same decision.
 	RefusedDebits
 	// ExpireEarly releases holds a second before their time.
@@ -98,7 +102,7 @@ var bugNames = [bugs]string{
 	"none", "answer-before-write", "settle-unread", "reuse-sequence", "skip-fence", "drop-reversal", "skip-after-crash",
 	"commands-first", "forget-legs", "lose-progress", "holds-not-counted", "decide-on-stored", "clock-back", "swap-events",
 	"forget-outcomes", "ignore-input", "answer-from-now", "offset-apart", "no-offset-check", "subscriber-skips",
-	"subscriber-repeats", "half-group", "refused-debits", "expire-early", "expire-never", "refuse-unconfirmed", "wrong-code", "forget-refunds", "forget-captures",
+	"subscriber-repeats", "half-group", "abort-repeats", "abort-unseen", "refused-debits", "expire-early", "expire-never", "refuse-unconfirmed", "wrong-code", "forget-refunds", "forget-captures",
 	"skip-line", "forget-parcels", "resend-told", "mismatch-reply", "reply-before-write", "reply-unconfirmed", "disown-unconfirmed", "disown-unseen",
 	"refuse-before-topic", "refuse-before-queue", "refuse-apart", "hand-over-refused", "drop-disowned", "pass-parcel",
 }

@@ -11,7 +11,7 @@ type kind uint8
 const (
 	// Clients.
 	kSubmit kind = iota // new commands, an atomic group when there are several
-	kRetry              // an earlier command again, with its key
+	kRetry              // an earlier command again, with its key; in an atomic group with new commands, when there are any
 	kGiveUp             // a caller stops waiting
 	// Owners.
 	kTick   // a healthy moment: all that waits in a partition is done
@@ -57,9 +57,10 @@ const (
 	crashed         // broken off before it is complete
 	unaware         // whoever it concerns does not notice
 	apart           // commands sent together are carried out each by itself
+	together        // what was sent in one group is repeated in one
 )
 
-var modeNames = [...]string{"", "lost on the way", "delayed", "sent twice", "overtaken by the next", "answer lost", "broken off", "unnoticed", ""}
+var modeNames = [...]string{"", "lost on the way", "delayed", "sent twice", "overtaken by the next", "answer lost", "broken off", "unnoticed", "", ""}
 
 // choice is one step of a history. A history is no more than its choices: they are drawn from the seed once, and a
 // run of the same choices, or of some of them, needs no chance any more.
@@ -81,17 +82,20 @@ func (c *choice) String() string {
 	}
 	switch c.kind {
 	case kSubmit:
-		parts := make([]string, len(c.specs))
-		for i := range c.specs {
-			parts[i] = c.specs[i].String()
-		}
-		text := strings.Join(parts, "; ")
-		if len(parts) > 1 && c.mode != apart {
+		text := specsText(c.specs)
+		if len(c.specs) > 1 && c.mode != apart {
 			text = "all or none: " + text
 		}
 		return fmt.Sprintf("client asks node %d: %s", c.node, text)
 	case kRetry:
-		return fmt.Sprintf("client repeats #%d at node %d", c.op, c.node)
+		text := fmt.Sprintf("client repeats #%d at node %d", c.op, c.node)
+		switch {
+		case c.mode == together:
+			text += " with all of its group"
+		case len(c.specs) > 0:
+			text += ", all or none with " + specsText(c.specs)
+		}
+		return text
 	case kGiveUp:
 		return fmt.Sprintf("client waits no more for #%d%s", c.op, fault)
 	case kTick:
@@ -146,4 +150,12 @@ func (c *choice) String() string {
 	default:
 		return "?"
 	}
+}
+
+func specsText(specs []spec) string {
+	parts := make([]string, len(specs))
+	for i := range specs {
+		parts[i] = specs[i].String()
+	}
+	return strings.Join(parts, "; ")
 }

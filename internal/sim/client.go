@@ -16,6 +16,8 @@ type op struct {
 	fingerprint eventstore.Fingerprint
 	// open counts the attempts that the client waits for.
 	open int
+	// with are the commands that were first sent as one atomic group.
+	with []*op
 	// uncertain tells that an attempt ended without a definite answer, and none that came later was a success.
 	uncertain bool
 	done      *ledger.Result
@@ -103,13 +105,46 @@ func (r *request) take() bool {
 	return l.state == taken
 }
 
+// submitNew sends new commands.
+func (w *world) submitNew(n *node, specs []spec, loose bool) {
+	ops := w.newOps(specs)
+	if !loose && len(ops) > 1 {
+		for _, o := range ops {
+			o.with = ops
+		}
+	}
+	w.submit(n, ops, loose)
+}
+
+// repeated are the commands that are sent when one is repeated: by itself, as the group it was in, or in a group with new ones.
+func (w *world) repeated(o *op, c *choice) []*op {
+	if c.mode == together && o.with != nil {
+		return o.with
+	}
+	return append(w.newOps(c.specs), o)
+}
+
+func (w *world) newOps(specs []spec) []*op {
+	ops := make([]*op, len(specs))
+	for i := range specs {
+		o := &op{spec: specs[i]}
+		o.command = o.spec.command(w.referred(o.spec.ref))
+		o.fingerprint = ledger.Fingerprint(o.command)
+		for int(o.spec.op) >= len(w.ops) {
+			w.ops = append(w.ops, nil)
+		}
+		w.ops[o.spec.op], ops[i] = o, o
+	}
+	return ops
+}
+
 // submit sends commands of clients to a node, as one atomic group when they are several, or each by itself.
 func (w *world) submit(n *node, ops []*op, loose bool) {
 	requests := w.attempt(ops, loose)
 	if !loose {
 		home, found := n.home(requests)
 		if !found {
-			w.abandon(requests[:1])
+			n.abandonUnseen(requests)
 			return
 		}
 		n.accept(home, requests, len(requests) > 1)
@@ -254,6 +289,17 @@ func (w *world) abandon(requests []*request) {
 			}
 		}
 	}
+}
+
+// abandonUnseen tells clients that nothing was done by a node that does not know what one of their commands is about. All get
+// the same answer: the commands may have been carried out before.
+func (n *node) abandonUnseen(requests []*request) {
+	if n.w.bug == AbortUnseen && n.up {
+		for _, r := range requests[1:] {
+			n.w.refuse(r, errAborted)
+		}
+	}
+	n.w.abandon(requests[:1])
 }
 
 // unknown tells a client that it is not known what was done.

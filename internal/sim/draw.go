@@ -152,10 +152,14 @@ func (d *drawer) front(acct int8) int8 {
 
 func (d *drawer) client() choice {
 	if len(d.follows) == 0 && d.oneIn(50) {
-		if d.oneIn(4) {
+		switch d.rng.IntN(5) {
+		case 0:
 			return d.replaced()
+		case 1:
+			return d.unseen()
+		default:
+			return d.rivals()
 		}
-		return d.rivals()
 	}
 	switch n := d.rng.IntN(100); {
 	case n < 7 && len(d.w.ops) > 1:
@@ -183,7 +187,17 @@ func (d *drawer) recent() int32 {
 	return int32(len(d.w.ops) - 1 - d.rng.IntN(span))
 }
 
-func (d *drawer) again() choice { return d.repeat(d.recent()) }
+func (d *drawer) again() choice {
+	c := d.repeat(d.recent())
+	switch o := d.w.op(c.op); {
+	case o == nil:
+	case o.with != nil && d.oneIn(2):
+		c.mode = together
+	case d.oneIn(6):
+		c.specs = d.beside(&o.spec, 1+d.rng.IntN(2))
+	}
+	return c
+}
 
 func (d *drawer) repeat(id int32) choice {
 	o := d.w.op(id)
@@ -200,13 +214,17 @@ func (d *drawer) repeat(id int32) choice {
 // group draws commands for accounts of one partition, to be carried out together.
 func (d *drawer) group() []spec {
 	first := d.spec(d.verb())
-	specs := []spec{first}
-	for range 1 + d.rng.IntN(4) {
-		s := d.spec([]verb{vTopUp, vTransfer, vPay, vWithdraw, vHold}[d.rng.IntN(5)])
-		if homes[s.acct] != homes[first.acct] {
-			s.acct, s.currency = first.acct, first.currency
+	return append([]spec{first}, d.beside(&first, 1+d.rng.IntN(4))...)
+}
+
+// beside draws commands for accounts in the partition of another's.
+func (d *drawer) beside(other *spec, n int) []spec {
+	specs := make([]spec, n)
+	for i := range specs {
+		specs[i] = d.spec([]verb{vTopUp, vTransfer, vPay, vWithdraw, vHold}[d.rng.IntN(5)])
+		if s := &specs[i]; homes[s.acct] != homes[other.acct] {
+			s.acct, s.currency = other.acct, other.currency
 		}
-		specs = append(specs, s)
 	}
 	return specs
 }

@@ -103,15 +103,38 @@ func (d *drawer) replaced() choice {
 		d.follow(choice{kind: kRead, node: next, part: part, n: s64})
 	}
 	d.follow(choice{kind: kSubmit, node: next, specs: []spec{cover}}, choice{kind: kSubmit, node: next, specs: []spec{short}})
-	for range 2 {
-		for _, k := range []kind{kDecide, kSend, kAnswer} {
-			d.follow(choice{kind: k, node: next, part: part, n: queueLength})
-		}
-	}
+	d.settles(next, part)
+	d.settles(next, part)
 	d.follow(choice{kind: kRetry, op: short.op, node: other}, choice{kind: kPost, node: other, part: part})
 	for range 3 {
 		d.follow(choice{kind: kDecide, node: old, part: part, n: queueLength})
 	}
 	d.follow(choice{kind: kReply, node: old}, choice{kind: kHear, node: other, n: s64})
 	return choice{kind: kAssign, node: next, part: part, mode: unaware}
+}
+
+// settles draws an owner's deciding and writing of what waits.
+func (d *drawer) settles(node int8, part int32) {
+	for _, k := range []kind{kDecide, kSend, kAnswer} {
+		d.follow(choice{kind: k, node: node, part: part, n: queueLength})
+	}
+}
+
+// unseen draws an atomic group about a hold that was just placed, and one who repeats it at a node that may not have read of the
+// hold yet.
+func (d *drawer) unseen() choice {
+	held, void, more := d.spec(vHold), d.spec(vVoid), d.spec(vTopUp)
+	part := homes[held.acct]
+	owner := d.w.assigned[part]
+	held.amount, held.expires, held.version = 1, 0, none
+	void.ref, void.version = held.op, none
+	more.amount, more.version = 1, none
+	for _, s := range []*spec{&void, &more} {
+		s.acct, s.currency = held.acct, held.currency
+	}
+	d.settles(owner, part)
+	d.follow(choice{kind: kSubmit, node: owner, specs: []spec{void, more}})
+	d.settles(owner, part)
+	d.follow(choice{kind: kRetry, op: void.op, node: d.node(), mode: together})
+	return choice{kind: kSubmit, node: owner, specs: []spec{held}}
 }

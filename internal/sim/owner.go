@@ -255,9 +255,9 @@ func (s *seat) decideTogether(b *batch, members []*request) {
 			s.view.top = before
 		}
 		for _, other := range members {
-			other.result, other.err = ledger.Result{}, errAborted
+			s.abort(other)
 		}
-		r.err = why
+		r.result, r.err = ledger.Result{}, why
 		return
 	}
 	s.view.top.onto(before)

@@ -89,6 +89,15 @@ func (s *seat) known(requests []*request) bool {
 	})
 }
 
+// abort answers a request of an atomic group of which one is refused. What was carried out before keeps its answer.
+func (s *seat) abort(r *request) {
+	result, known, err := s.decider.Repeat(&r.Request)
+	if !known || s.w.bug == AbortRepeats {
+		err = errAborted
+	}
+	r.result, r.err = result, err
+}
+
 // refusedAs tells whether a request, or one of its atomic group, is refused.
 func (r *request) refusedAs() bool {
 	return slices.ContainsFunc(r.members(), func(m *request) bool { return m.err != nil })

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"daybook/engine/ledger"
 	"daybook/eventstore"
 )
 
@@ -188,7 +187,7 @@ func (w *world) do(c *choice) {
 		w.submitNew(n, c.specs, c.mode == apart)
 	case kRetry:
 		if o := w.op(c.op); o != nil {
-			w.submit(n, []*op{o}, false)
+			w.submit(n, w.repeated(o, c), false)
 		}
 	case kGiveUp:
 		if o := w.op(c.op); o != nil {
@@ -264,20 +263,6 @@ func (w *world) op(id int32) *op {
 		return w.ops[id]
 	}
 	return nil
-}
-
-func (w *world) submitNew(n *node, specs []spec, loose bool) {
-	ops := make([]*op, len(specs))
-	for i := range specs {
-		o := &op{spec: specs[i]}
-		o.command = o.spec.command(w.referred(o.spec.ref))
-		o.fingerprint = ledger.Fingerprint(o.command)
-		for int(o.spec.op) >= len(w.ops) {
-			w.ops = append(w.ops, nil)
-		}
-		w.ops[o.spec.op], ops[i] = o, o
-	}
-	w.submit(n, ops, loose)
 }
 
 // referred is the id of the hold or payment that a command made, as its client was told.
