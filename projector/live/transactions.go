@@ -11,6 +11,7 @@ import (
 	"daybook/domain"
 	"daybook/domain/transaction"
 	"daybook/eventstore"
+	"daybook/internal/ids"
 )
 
 // The read model is asked again after pauses that grow between these, in case an event was written before this node
@@ -159,8 +160,18 @@ func (t *TransactionFeed) begin(ctx context.Context) error {
 	}
 }
 
+// recordedWithin is how soon a transaction is recorded after its id was drawn, with clocks that differ: it is acknowledged as
+// part of an account's event, and recorded by the coordinator, which may have ended right then, or wait for a broker.
+const recordedWithin = 5 * time.Minute
+
+// mayComeYet tells whether an id is so young that there may be a transaction which is not recorded yet.
+func (f *Feed) mayComeYet(id string) bool {
+	drawn, ok := ids.Time(id)
+	return ok && f.cfg.Clock().Sub(drawn).Abs() < recordedWithin
+}
+
 // beginLate is begin for what did not come in a moment. That it is not there is told only by a read model that holds all that
-// stands in the log by now.
+// stands in the log by now, and not of an id that is young.
 func (t *TransactionFeed) beginLate(ctx context.Context) error {
 	bounded, cancel := context.WithTimeout(ctx, t.feed.cfg.CatchUpWait)
 	defer cancel()
@@ -182,6 +193,8 @@ func (t *TransactionFeed) beginLate(ctx context.Context) error {
 		case state.Status != "":
 			t.state = state
 			return nil
+		case projected >= end && t.feed.mayComeYet(t.id):
+			return domain.Refuse(domain.Unavailable, "", "this transaction, if there is one, is not recorded yet; subscribe again later")
 		case projected >= end:
 			return domain.Refuse(domain.TransactionNotFound, "id", "no transaction has this id; correct it")
 		}
