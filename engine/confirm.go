@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"daybook/eventstore"
+	"daybook/internal/planted"
 )
 
 // confirmTimeout bounds how long an owner looks for what others may have written.
@@ -53,6 +54,14 @@ func (e *Engine) watch(ctx context.Context, partition int32, seen *atomic.Int64,
 
 // stale tells whether the brokers may have forgotten the fence. A wall clock that was set is no measure of its age.
 func (o *owner) stale(now time.Time) bool { return now.Round(0).Sub(o.renewed).Abs() > fenceTrust }
+
+// notBefore is the time of what is decided: by the clock, and never earlier than what was decided before.
+func (o *owner) notBefore(now time.Time) time.Time {
+	if now.Before(o.position.LastTime) && !planted.Bug("clock trusted") {
+		return o.position.LastTime
+	}
+	return now
+}
 
 // renew plants the fence anew. One that is stale is not renewed: who knows what was written since it was forgotten.
 func (o *owner) renew(ctx context.Context) error {

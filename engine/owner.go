@@ -156,9 +156,7 @@ func (o *owner) write(first *request, steps *stepBatch) error {
 		}
 		return errStale
 	}
-	if now.Before(o.position.LastTime) && !planted.Bug("clock trusted") {
-		now = o.position.LastTime
-	}
+	now = o.notBefore(now)
 	o.decider.Now = now
 	o.number++
 	b := newBatch(o.number, o.engine.store.NewBatch(o.partition.id))

@@ -136,10 +136,10 @@ func (o *owner) abort(requests []*request, refused int, why error) error {
 	return nil
 }
 
-// findDue looks for holds whose time is over. Those whose release is on its way are found again, and not released
-// again.
+// findDue looks for holds whose time is over when they are decided on. Those whose release is on its way are found again,
+// and not released again.
 func (o *owner) findDue() error {
-	due, err := o.engine.store.DueHolds(o.partition.id, o.engine.cfg.Clock(), maxDue)
+	due, err := o.engine.store.DueHolds(o.partition.id, o.notBefore(o.engine.cfg.Clock()), maxDue)
 	o.due = due
 	return err
 }

@@ -24,10 +24,10 @@ func (s *seat) decide(most int64, m mode) {
 		s.interrupt(errStale)
 		return
 	}
-	due := s.findDue(now)
 	if now.Before(s.lastTime) && s.w.bug != ClockBack {
 		now = s.lastTime
 	}
+	due := s.findDue(now)
 	s.decider.Now = now
 	s.number++
 	b := &batch{number: s.number, epoch: s.markerEpoch, sequence: s.sequence, lastTime: now}
