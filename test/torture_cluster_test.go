@@ -56,20 +56,39 @@ func startCluster(g *ground, dir string) *cluster {
 	return c
 }
 
-// whole returns an error while a replica of any partition is not in sync, or what Daybook needs is not there yet. The
-// metadata lists topics of Kafka's own too.
+// whole returns an error while a broker knows of a replica of any partition that is not in sync, or what Daybook needs is
+// not there yet. The metadata lists topics of Kafka's own too. All are asked: one that was just woken tells what it knew.
 func (c *cluster) whole() error {
-	metadata, err := c.metadata()
+	for _, broker := range c.client.SeedBrokers() {
+		metadata, err := c.metadata(broker)
+		if err != nil {
+			return err
+		}
+		if len(metadata.Brokers) < tortureBrokers {
+			return fmt.Errorf("%d brokers are there", len(metadata.Brokers))
+		}
+		for _, topic := range metadata.Topics {
+			for _, p := range topic.Partitions {
+				if len(p.ISR) < tortureBrokers || p.Leader < 0 {
+					return fmt.Errorf("%s/%d has the leader %d and in sync %v", *topic.Topic, p.Partition, p.Leader, p.ISR)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// deposed returns an error while another broker takes this one for the leader of any partition.
+func (c *cluster) deposed(broker int) error {
+	// Their numbers begin with 1, so that this is the next one.
+	metadata, err := c.metadata(c.client.SeedBrokers()[broker%tortureBrokers])
 	if err != nil {
 		return err
 	}
-	if len(metadata.Brokers) < tortureBrokers {
-		return fmt.Errorf("%d brokers are there", len(metadata.Brokers))
-	}
 	for _, topic := range metadata.Topics {
 		for _, p := range topic.Partitions {
-			if len(p.ISR) < tortureBrokers || p.Leader < 0 {
-				return fmt.Errorf("%s/%d has the leader %d and in sync %v", *topic.Topic, p.Partition, p.Leader, p.ISR)
+			if int(p.Leader) == broker {
+				return fmt.Errorf("%s/%d is led by it", *topic.Topic, p.Partition)
 			}
 		}
 	}
@@ -78,7 +97,7 @@ func (c *cluster) whole() error {
 
 // leaders are the brokers that lead a partition of account events.
 func (c *cluster) leaders() ([]int, error) {
-	metadata, err := c.metadata()
+	metadata, err := c.metadata(c.client)
 	if err != nil {
 		return nil, err
 	}
@@ -94,14 +113,17 @@ func (c *cluster) leaders() ([]int, error) {
 	return nil, errors.New("there are no account events")
 }
 
-func (c *cluster) metadata() (*kmsg.MetadataResponse, error) {
+// metadata is what a broker tells of all topics.
+func (c *cluster) metadata(of kmsg.Requestor) (*kmsg.MetadataResponse, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	return kmsg.NewPtrMetadataRequest().RequestWith(ctx, c.client)
+	return kmsg.NewPtrMetadataRequest().RequestWith(ctx, of)
 }
 
 // kill ends a broker as a crash does.
-func (c *cluster) kill(broker int) error {
+func (c *cluster) kill(broker int) error { return c.signal(broker, syscall.SIGKILL) }
+
+func (c *cluster) signal(broker int, s syscall.Signal) error {
 	text, err := os.ReadFile(filepath.Join(c.dir, fmt.Sprintf("node-%d", broker), "pid"))
 	if err != nil {
 		return err
@@ -110,7 +132,7 @@ func (c *cluster) kill(broker int) error {
 	if err != nil {
 		return err
 	}
-	return syscall.Kill(pid, syscall.SIGKILL)
+	return syscall.Kill(pid, s)
 }
 
 // revive starts the brokers that do not run.

@@ -21,6 +21,7 @@ const (
 	linkCut          = "connections cut"
 	linkDelayed      = "connections delayed"
 	brokerKilled     = "broker that leads killed"
+	brokerStopped    = "broker that leads stopped and woken"
 	databaseRestart  = "PostgreSQL restarted"
 	diskFull         = "disk full"
 	clockSet         = "clock set"
@@ -30,7 +31,6 @@ const (
 	faultEvery       = 2500 * time.Millisecond
 	faultsAtOnce     = 3
 	longestClock     = 5 * time.Second
-	wholePatience    = 90 * time.Second
 	deadLongerThan   = 6 * time.Second // sessionTimeout: the others take over.
 	fullLongEnough   = 500 * time.Millisecond
 	toxicPatience    = 5 * time.Second
@@ -205,7 +205,8 @@ func (x *tormentor) deck() []card {
 	if x.g.cluster == nil {
 		deck = append(deck, card{diskFull, x.fillDisk})
 	} else {
-		deck = append(deck, card{brokerKilled, x.killBroker}, card{databaseRestart, x.restartDatabase}, card{diskLost, x.loseDisk})
+		deck = append(deck, card{brokerKilled, x.killBroker}, card{brokerStopped, x.stopBroker},
+			card{databaseRestart, x.restartDatabase}, card{diskLost, x.loseDisk})
 	}
 	return slices.DeleteFunc(deck, func(c card) bool { return !drawn(c.kind) })
 }
@@ -257,49 +258,6 @@ func (x *tormentor) loseDisk(random *rand.Rand) func(context.Context) {
 		}
 		m.launch()
 		x.over(f)
-	}
-}
-
-func (x *tormentor) killBroker(random *rand.Rand) func(context.Context) {
-	which, d := random.IntN(defaultPartitions), between(random, 500*time.Millisecond, 6*time.Second)
-	return func(ctx context.Context) {
-		if !x.busy.TryLock() {
-			return
-		}
-		defer x.busy.Unlock()
-		c := x.g.cluster
-		leaders, err := c.leaders()
-		if err != nil || c.whole() != nil {
-			return
-		}
-		broker := leaders[which%len(leaders)]
-		f := x.begin(brokerKilled, "broker%d for %s", broker, d.Round(time.Millisecond))
-		if err := c.kill(broker); err != nil {
-			x.complain("broker%d cannot be killed: %v", broker, err)
-			return
-		}
-		pause(ctx, d)
-		if err := c.revive(); err != nil {
-			x.complain("broker%d does not start again: %v", broker, err)
-		}
-		x.over(f)
-		x.awaitWhole()
-	}
-}
-
-// awaitWhole waits until every replica is in sync.
-func (x *tormentor) awaitWhole() {
-	deadline := time.Now().Add(wholePatience)
-	for {
-		err := x.g.cluster.whole()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			x.complain("the brokers did not come to be whole within %s: %v", wholePatience, err)
-			return
-		}
-		time.Sleep(100 * time.Millisecond) // Until the next look.
 	}
 }
 
