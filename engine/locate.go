@@ -86,13 +86,12 @@ func (l *locator) against(ctx context.Context, c ledger.Command) error {
 		return nil
 	}
 	state, err := e.Account(l.other)
-	if err == nil && !state.Exists() && l.catchUp(ctx, e.partitionOf(l.other)) == nil {
-		state, err = e.Account(l.other)
-		if err == nil && !state.Exists() {
-			return account.NotFound()
+	if err == nil && (!state.Exists() || state.Status == account.Closed) { // It can have been created, or opened again, meanwhile.
+		if err = l.catchUp(ctx, e.partitionOf(l.other)); err == nil {
+			state, err = e.Account(l.other)
 		}
 	}
-	if err != nil || !state.Exists() {
+	if err != nil {
 		return nil
 	}
 	return account.DecidePayee(state, l.currency)

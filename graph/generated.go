@@ -2132,7 +2132,10 @@ enum AccountStatus {
   ACTIVE
   "Takes credits, refuses debits."
   SUSPENDED
-  "Refuses both. An account can be closed when its balance is zero; closing is final. What was on its way then, and is refused, comes back all the same."
+  """
+  Refuses both. An account can be closed when its balance is zero; closing is final. What was on its way then, and is refused,
+  comes back all the same: with a balance, and only then, the account can be made ACTIVE again, to move the money elsewhere.
+  """
   CLOSED
 }
 

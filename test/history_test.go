@@ -341,12 +341,14 @@ func (h *history) drawStatus(r *record, random *rand.Rand, n int, known map[stri
 	r.newStatus = [...]string{"ACTIVE", "ACTIVE", "SUSPENDED"}[random.IntN(3)]
 	if n > h.operations*3/4 {
 		r.step.account = last
-		if v := known[last]; v != nil && v.available > 0 {
+		if v := known[last]; v != nil && v.available > 0 && v.status != "CLOSED" {
 			r.amount = v.available
 			r.alone(withdrawn, withdrawMutation)
 			return
 		}
-		r.newStatus = "CLOSED"
+		if r.newStatus = "CLOSED"; known[last] != nil && known[last].status == "CLOSED" && known[last].balance > 0 {
+			r.newStatus = "ACTIVE" // For what came back.
+		}
 	}
 	r.kind, r.document, r.to = statusChanged, statusMutation, ""
 	r.input["accountId"], r.input["status"], r.input["reason"] = r.step.account, r.newStatus, "a reason"

@@ -80,6 +80,11 @@ var linearFaults = map[string]func(steps []step) []step{
 	"the upper limit passed":           atTheEnd(func(e *ending) { e.limit(e.balance + 10); e.credit(11) }),
 	"a debit of a suspended account":   atTheEnd(func(e *ending) { e.become("SUSPENDED"); e.debit(1) }),
 	"an account closed with a balance": atTheEnd(func(e *ending) { e.credit(1); e.become("CLOSED") }),
+	"an account closed for good and opened again": atTheEnd(func(e *ending) {
+		e.debit(e.available)
+		e.become("CLOSED")
+		e.become("ACTIVE")
+	}),
 	"a refusal for nothing": atTheEnd(func(e *ending) {
 		e.credit(1)
 		e.add(step{kind: withdrawn, amount: 1, code: "INSUFFICIENT_BALANCE"})

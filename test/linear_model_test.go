@@ -187,7 +187,7 @@ func (s *step) next(b *book) *book {
 		ok = s.call+clockSlack >= b.holds[s.hold].expires && n.release(s.hold, "EXPIRED")
 	case statusChanged:
 		n.status = s.newStatus
-		ok = open && (s.newStatus != "CLOSED" || b.balance == 0 && b.held == 0)
+		ok = open && (s.newStatus != "CLOSED" || b.balance == 0 && b.held == 0) || s.reopens(b)
 	case limitsChanged:
 		n.min, n.max = s.min, s.max
 		ok = open && s.fit(b)
@@ -197,6 +197,11 @@ func (s *step) next(b *book) *book {
 		return nil
 	}
 	return &n
+}
+
+// reopens tells whether the step makes an account active again that was closed, and that money came back to.
+func (s *step) reopens(b *book) bool {
+	return s.kind == statusChanged && s.newStatus == "ACTIVE" && b.status == "CLOSED" && b.balance != 0
 }
 
 // fit tells whether new limits take the present balance.
@@ -265,7 +270,7 @@ func (s *step) refusable(b *book) bool {
 	case "ACCOUNT_SUSPENDED":
 		return b.status == "SUSPENDED"
 	case "ACCOUNT_CLOSED":
-		return b.status == "CLOSED"
+		return b.status == "CLOSED" && !s.reopens(b)
 	case "ACCOUNT_NOT_EMPTY":
 		return b.balance != 0 || b.held != 0
 	case "INSUFFICIENT_BALANCE":

@@ -77,13 +77,17 @@ func DecideReversal(s State, m Movement, why domain.Code) *BalanceChanged {
 }
 
 // DecideStatus moves the account to a status. Being asked for the present one is an event too: the reason is new.
-// Refusals: ACCOUNT_NOT_FOUND, ACCOUNT_CLOSED (closing is final), ACCOUNT_NOT_EMPTY.
+// Closing is final, save that money which came back since must not be out of reach: with a balance, a closed account can be
+// made active again. Refusals: ACCOUNT_NOT_FOUND, ACCOUNT_CLOSED, ACCOUNT_NOT_EMPTY.
 func DecideStatus(s State, to Status, reason string) (*StatusChanged, error) {
 	switch {
 	case !s.Exists():
 		return nil, NotFound()
-	case s.Status == Closed:
+	case s.Status == Closed && s.Balance.IsZero():
 		return nil, domain.Refuse(domain.AccountClosed, "status", "the account is closed, which is final; open a new one")
+	case s.Status == Closed && to != Active:
+		return nil, domain.Refuse(domain.AccountClosed, "status",
+			"the account is closed, and money came back to it; make it active, move the money elsewhere, and close it again")
 	case to == Closed && !s.Balance.IsZero():
 		return nil, domain.Refuse(domain.AccountNotEmpty, "status", "the account still has a balance; move it elsewhere before closing")
 	case to == Closed && !s.Held.IsZero():

@@ -170,6 +170,26 @@ func TestClosingIsFinal(t *testing.T) {
 	}
 }
 
+func TestAClosedAccountThatMoneyCameBackToCanBeMadeActiveAndNothingElse(t *testing.T) {
+	back := moved(Credit, "0.00", "5.00", "5.00")
+	back.Reversal, back.RefusalCode = true, domain.AccountClosed
+	closed := given(standard, became(Closed), back)
+	for _, to := range []Status{Suspended, Closed} {
+		closed.when(moveTo(to)).thenRefused(t, domain.AccountClosed, "status")
+	}
+	closed.when(debit(euros("5.00"))).thenRefused(t, domain.AccountClosed, "accountId")
+	again := &StatusChanged{PreviousStatus: Closed, NewStatus: Active, Reason: "asked"}
+	closed.when(moveTo(Active)).then(t, again)
+
+	open := closed.and(again)
+	open.when(moveTo(Closed)).thenRefused(t, domain.AccountNotEmpty, "status")
+	gone := moved(Debit, "5.00", "5.00", "0.00")
+	open.when(debit(euros("5.00"))).then(t, gone)
+	shut := &StatusChanged{PreviousStatus: Active, NewStatus: Closed, Reason: "asked"}
+	open.and(gone).when(moveTo(Closed)).then(t, shut)
+	open.and(gone).and(shut).when(moveTo(Active)).thenRefused(t, domain.AccountClosed, "status")
+}
+
 func TestAccountWithABalanceCannotBeClosed(t *testing.T) {
 	given(standard, holding("0.01")).when(moveTo(Closed)).thenRefused(t, domain.AccountNotEmpty, "status")
 	given(bounded, holding("-0.01")).when(moveTo(Closed)).thenRefused(t, domain.AccountNotEmpty, "status")

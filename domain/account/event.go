@@ -25,7 +25,7 @@ const (
 // Status says which movements an account takes.
 type Status string
 
-// The statuses of an account. Closed is final.
+// The statuses of an account. Closed is final as long as no money comes back to it.
 const (
 	Active    Status = "ACTIVE"
 	Suspended Status = "SUSPENDED"

@@ -223,7 +223,7 @@ func (l *ledger) addAccount(actions map[string]func(*rapid.T)) {
 		l.play(t, "", decided(Refused(m, domain.AccountClosed), nil))
 	}
 	actions["status"] = func(t *rapid.T) {
-		// Closing is rare: it ends the story.
+		// Closing is rare: it ends the story, unless money comes back.
 		to := rapid.SampledFrom([]Status{Active, Active, Active, Active, Suspended, Closed}).Draw(t, "status")
 		o := decided(event(DecideStatus(l.state, to, "")))
 		l.play(t, l.model.status(to), o)

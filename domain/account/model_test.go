@@ -92,7 +92,7 @@ func (b *book) status(to Status) domain.Code {
 	switch {
 	case !b.open:
 		return domain.AccountNotFound
-	case b.shut:
+	case b.shut && (b.cents == 0 || to != Active):
 		return domain.AccountClosed
 	case to == Closed && (b.cents != 0 || b.kept() != 0):
 		return domain.AccountNotEmpty

@@ -190,8 +190,10 @@ func (a *auditor) statusChanged(e *event, account *Account) {
 		return
 	}
 	switch {
-	case d.PreviousStatus != account.Status, account.Status == "", account.Status == "CLOSED":
+	case d.PreviousStatus != account.Status, account.Status == "":
 		a.problem("%s leads from %q, the account is %q", e.where(), d.PreviousStatus, account.Status)
+	case account.Status == "CLOSED" && (d.NewStatus != "ACTIVE" || account.Balance.IsZero()):
+		a.problem("%s makes an account that was closed %s, and it holds %s", e.where(), d.NewStatus, account.Balance)
 	case d.NewStatus == "CLOSED" && !account.Balance.IsZero():
 		a.problem("%s closes an account that holds %s", e.where(), account.Balance)
 	case d.NewStatus == "CLOSED" && !account.Held.IsZero():

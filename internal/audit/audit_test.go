@@ -64,6 +64,28 @@ func TestASoundLogHasNoProblems(t *testing.T) {
 	}
 }
 
+// emptyAndBack closes ann's account while all it has is on its way to cat, who refuses it.
+func (l *ledger) emptyAndBack(key string) {
+	l.debit(ann, cat, "100.00", "t1", key)
+	l.status(ann, "ACTIVE", "CLOSED", key+"-close")
+	l.refuse(ann, cat, "100.00", "t1")
+	l.reverse(ann, cat, "100.00", "t1")
+}
+
+func TestAClosedAccountThatMoneyCameBackToMayBeOpenedAgain(t *testing.T) {
+	l := opened(t)
+	l.emptyAndBack("k1")
+	l.status(ann, "CLOSED", "ACTIVE", "k2")
+	l.withdraw(ann, "100.00", "t2", "k3")
+	l.status(ann, "ACTIVE", "CLOSED", "k4")
+
+	r := l.audit()
+
+	if len(r.Problems) > 0 || len(r.Unfinished) > 0 || r.Accounts[ann].Status != "CLOSED" {
+		t.Fatalf("problems %v, unfinished %v, the account is %s", r.Problems, r.Unfinished, r.Accounts[ann].Status)
+	}
+}
+
 func TestMoneyOnItsWayIsUnfinishedAndNoProblem(t *testing.T) {
 	l := opened(t)
 	l.debit(ann, bob, "30.00", "t1", "k1")
@@ -163,6 +185,14 @@ func TestPlantedBugsAreFound(t *testing.T) {
 			l.status(ann, "ACTIVE", "SUSPENDED", "k1")
 			l.transfer(ann, bob, "1.00", "t1", "k2")
 		}, "the account is SUSPENDED"},
+		"a closed account opened again": {func(l *ledger) {
+			l.status(bob, "ACTIVE", "CLOSED", "k1")
+			l.status(bob, "CLOSED", "ACTIVE", "k2")
+		}, "makes an account that was closed ACTIVE, and it holds 0"},
+		"a closed account suspended": {func(l *ledger) {
+			l.emptyAndBack("k1")
+			l.status(ann, "CLOSED", "SUSPENDED", "k3")
+		}, "makes an account that was closed SUSPENDED, and it holds 100"},
 		"a clock that went back": {func(l *ledger) {
 			l.now = l.now.Add(-time.Millisecond)
 			l.topUp(ann, "1.00", "t1", "k1")

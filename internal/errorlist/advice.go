@@ -28,7 +28,7 @@ var advices = map[string]advice{
 	"ACCOUNT_NOT_FOUND":      {watched: true, again: "Once the account is created.", fields: []string{"accountId", "fromAccountId", "toAccountId"}},
 	"ACCOUNT_EXISTS":         rule("No. Choose another id.", "id"),
 	"ACCOUNT_SUSPENDED":      rule("Once the account is active again.", "accountId", "fromAccountId", "paymentId", "holdId"),
-	"ACCOUNT_CLOSED":         rule("No. Closing is final.", "accountId", "fromAccountId", "toAccountId", "paymentId", "holdId", "status"),
+	"ACCOUNT_CLOSED":         rule("No. Closing is final, but an account that money came back to can be made active again.", "accountId", "fromAccountId", "toAccountId", "paymentId", "holdId", "status"),
 	"ACCOUNT_NOT_EMPTY":      rule("Once the balance is zero and no hold is active.", "status"),
 	"INSUFFICIENT_BALANCE":   rule("Once more money is available.", "amount"),
 	"BALANCE_LIMIT_EXCEEDED": rule("Once the balance or the limit allows it.", "amount", "limits", "limits.minBalance", "limits.maxBalance"),

@@ -152,8 +152,8 @@ func (a *auditor) fold(acct *naive, e *eventstore.Event, r *request) {
 	case *account.BalanceChanged:
 		a.changed(acct, d, e, r)
 	case *account.StatusChanged:
-		if acct.status == account.Closed {
-			a.w.fail(3, "closing is final", "%s goes from CLOSED to %s", acct.id, d.NewStatus)
+		if acct.status == account.Closed && !acct.reopens(d.NewStatus) {
+			a.w.fail(3, "closing is final", "%s goes from CLOSED to %s with %d", acct.id, d.NewStatus, acct.balance.balance)
 		}
 		if d.NewStatus == account.Closed && (acct.balance.balance != 0 || acct.held != 0) {
 			a.w.fail(3, "closed empty", "%s is closed with %d, of it held %d", acct.id, acct.balance.balance, acct.held)
@@ -172,6 +172,11 @@ func (a *auditor) fold(acct *naive, e *eventstore.Event, r *request) {
 	default:
 		a.w.fail(0, "place", "%s is among the events of accounts", d.EventType())
 	}
+}
+
+// reopens tells whether a closed account may have a status: made active it can be, when money came back to it.
+func (n *naive) reopens(to account.Status) bool {
+	return to == account.Active && n.balance.balance != 0
 }
 
 func (a *auditor) limit(acct *naive, l account.Limits) {

@@ -44,7 +44,7 @@ func (a *auditor) stands(code domain.Code, r *request, acct *naive) bool {
 	case domain.AccountExists:
 		return acct.status != ""
 	case domain.AccountClosed:
-		return acct.status == account.Closed || other.status == account.Closed
+		return acct.status == account.Closed && (s.verb != vStatus || !acct.reopens(s.status)) || acct != other && other.status == account.Closed
 	case domain.AccountSuspended:
 		return acct.status == account.Suspended
 	case domain.AccountNotEmpty:

@@ -152,11 +152,13 @@ func (d *drawer) front(acct int8) int8 {
 
 func (d *drawer) client() choice {
 	if len(d.follows) == 0 && d.oneIn(50) {
-		switch d.rng.IntN(5) {
+		switch d.rng.IntN(6) {
 		case 0:
 			return d.replaced()
 		case 1:
 			return d.unseen()
+		case 2:
+			return d.closes()
 		default:
 			return d.rivals()
 		}
@@ -227,6 +229,37 @@ func (d *drawer) beside(other *spec, n int) []spec {
 		}
 	}
 	return specs
+}
+
+// closes draws an account that is closed while all it has is on its way to another partition, to one who likely refuses it, and
+// is opened again.
+func (d *drawer) closes() choice {
+	move, shut, open := d.spec(vTransfer), d.spec(vStatus), d.spec(vStatus)
+	move.amount, move.version = max(1, d.w.audit.accounts[move.acct].balance.balance), none
+	move.to = d.refuser(&move)
+	for _, s := range []*spec{&shut, &open} {
+		s.acct, s.version = move.acct, none
+	}
+	shut.status, open.status = account.Closed, account.Active
+	part := homes[move.acct]
+	owner := d.w.assigned[part]
+	d.follow(choice{kind: kSubmit, node: owner, specs: []spec{shut}})
+	d.settles(owner, part)
+	for _, p := range []int32{part, homes[move.to], part} {
+		d.follow(choice{kind: kTick, part: p})
+	}
+	d.follow(choice{kind: kSubmit, node: owner, specs: []spec{open}}, choice{kind: kTick, part: part})
+	return choice{kind: kSubmit, node: owner, specs: []spec{move}}
+}
+
+// refuser is an account in another partition that has no room for a transfer, if there is one.
+func (d *drawer) refuser(s *spec) int8 {
+	for _, n := range d.accounts {
+		if a := &d.w.audit.accounts[n]; homes[n] != homes[s.acct] && a.status != "" && a.max != none && a.balance.balance+s.amount > a.max {
+			return n
+		}
+	}
+	return d.account()
 }
 
 func (d *drawer) fault() choice {

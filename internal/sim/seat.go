@@ -111,10 +111,11 @@ func (n *node) against(c ledger.Command) error {
 	if to == "" || partitionOf(to) == partitionOf(c.Address()) {
 		return nil
 	}
-	v := view{top: n.seats[partitionOf(to)].stored}
+	s := n.seats[partitionOf(to)]
+	v := view{top: s.stored}
 	state, err := v.Account(to)
-	if err != nil || !state.Exists() {
-		return nil
+	if err != nil || !state.Exists() || (state.Status == account.Closed && s.pos.next < s.log.end()) {
+		return nil // A copy that lags does not tell whether a closed account was opened again.
 	}
 	return account.DecidePayee(state, currency)
 }
