@@ -163,7 +163,7 @@ func (m *ReadModel) Transactions(ctx context.Context, q TransactionsQuery) (page
 		return TransactionsPage{}, err
 	}
 	run := m.lengthy
-	if q.scans() {
+	if q.Scans() {
 		run = m.costly
 	}
 	err = run(ctx, func(ctx context.Context) error {
@@ -195,8 +195,8 @@ func (m *ReadModel) Transactions(ctx context.Context, q TransactionsQuery) (page
 	return page, nil
 }
 
-// scans tells whether no index finds what is asked for alone, so that few may be found among many.
-func (q *TransactionsQuery) scans() bool {
+// Scans tells whether no index finds what is asked for alone, so that few may be found among many.
+func (q *TransactionsQuery) Scans() bool {
 	ofUnfinished := q.AccountID != "" && q.Status != "" && q.Status != transaction.Completed
 	return q.CorrelationID == "" && (q.Type != "" || ofUnfinished)
 }

@@ -2,9 +2,14 @@ package server
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
 
 	"github.com/vektah/gqlparser/v2/ast"
 
+	"daybook/domain/account"
+	"daybook/domain/transaction"
+	"daybook/projector"
 	"daybook/resolvers"
 )
 
@@ -113,23 +118,34 @@ func weight(f *ast.Field) int {
 	return 0
 }
 
-// scan is what a list of transactions costs more whose type no index finds.
+// scan is what a list of transactions costs more that the read model has to search for.
 func (p *pricing) scan(f *ast.Field) int {
 	filter := f.Arguments.ForName("filter")
 	if filter == nil || f.ObjectDefinition.Name != "Query" || f.Name != "transactions" {
 		return 0
 	}
-	given := filter.Value.Children.ForName("type")
-	switch {
-	case filter.Value.Kind == ast.Variable:
-		p.dynamic = true
-		if in, _ := p.variables[filter.Value.Raw].(map[string]any); in["type"] == nil {
-			return 0
+	p.dynamic = p.dynamic || varies(filter.Value)
+	value, err := filter.Value.Value(p.variables)
+	given, _ := value.(map[string]any)
+	text := func(name string) string {
+		if given[name] == nil {
+			return ""
 		}
-	case given == nil || given.Kind == ast.NullValue:
-		return 0
+		return fmt.Sprint(given[name])
 	}
-	return scanCost
+	q := projector.TransactionsQuery{
+		AccountID: text("accountId"), CorrelationID: text("correlationId"),
+		Status: transaction.Status(text("status")), Type: account.MovementType(text("type")),
+	}
+	if err != nil || q.Scans() {
+		return scanCost
+	}
+	return 0
+}
+
+// varies tells whether a value depends on variables.
+func varies(v *ast.Value) bool {
+	return v.Kind == ast.Variable || slices.ContainsFunc(v.Children, func(child *ast.ChildValue) bool { return varies(child.Value) })
 }
 
 // page is how many there may be of what stands below the field.

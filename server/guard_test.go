@@ -110,6 +110,12 @@ func TestCostsGrowWithPages(t *testing.T) {
 		`{ transactions(first: 7, filter: {accountId: "a"}) { edges { cursor } } }`:               6 + 7*2,
 		`{ transactions(first: 7, filter: {accountId: "a", type: null}) { edges { cursor } } }`:   6 + 7*2,
 		`{ transactions(first: 7, filter: {type: REFUND}) { edges { cursor } } }`:                 6 + 500 + 7*2,
+		// What the read model finds by an index costs no more.
+		`{ transactions(first: 7, filter: {type: REFUND, correlationId: "c"}) { edges { cursor } } }`:  6 + 7*2,
+		`{ transactions(first: 7, filter: {accountId: "a", status: PENDING}) { edges { cursor } } }`:   6 + 500 + 7*2,
+		`{ transactions(first: 7, filter: {accountId: "a", status: COMPLETED}) { edges { cursor } } }`: 6 + 7*2,
+		`{ transactions(first: 7, filter: {accountId: 7, status: FAILED}) { edges { cursor } } }`:      6 + 500 + 7*2,
+		`{ transactions(first: 7, filter: {status: PENDING}) { edges { cursor } } }`:                   6 + 7*2,
 	} {
 		d, errs := checker().get(query)
 		if len(errs) != 0 {
@@ -131,8 +137,13 @@ func TestAFilterThatSearchesCostsAsMuchInAVariable(t *testing.T) {
 	}{
 		{first, map[string]any{"type": "REFUND"}, 6 + 500 + 7*2},
 		{first, map[string]any{"status": "COMPLETED"}, 6 + 7*2},
+		{first, map[string]any{"accountId": "a", "status": "FAILED"}, 6 + 500 + 7*2},
+		{first, map[string]any{"accountId": "a", "status": "COMPLETED"}, 6 + 7*2},
 		{first, nil, 6 + 7*2},
 		{`query($f: TransactionType) { transactions(first: 7, filter: {type: $f}) { edges { cursor } } }`, "REFUND", 6 + 500 + 7*2},
+		{`query($f: TransactionType) { transactions(first: 7, filter: {type: $f}) { edges { cursor } } }`, nil, 6 + 7*2},
+		{`query($f: ID) { transactions(first: 7, filter: {accountId: $f, status: PENDING}) { edges { cursor } } }`, "a", 6 + 500 + 7*2},
+		{`query($f: TransactionStatus) { transactions(first: 7, filter: {accountId: "a", status: $f}) { edges { cursor } } }`, "PENDING", 6 + 500 + 7*2},
 	} {
 		d, errs := checker().get(c.query)
 		if len(errs) != 0 {
