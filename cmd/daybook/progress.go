@@ -24,7 +24,17 @@ func newProgress(to *os.File, unit string) *progress {
 	return &progress{to: to, unit: unit}
 }
 
+// unknown is a total that could not be told.
+const unknown = -1
+
+// shows tells whether anybody looks, for what is worked out for progress alone.
+func (p *progress) shows() bool { return p.to != nil }
+
 func (p *progress) show(done, total int64) {
+	if total == unknown {
+		p.print("%d %s", done, p.unit)
+		return
+	}
 	p.print("%d of %d %s", done, total, p.unit)
 }
 

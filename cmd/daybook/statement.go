@@ -64,16 +64,17 @@ func runStatement(ctx context.Context, c *cli.Command) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, model.Close()) }()
+	progress := newProgress(os.Stderr, "changes written")
 	to := c.Root().Writer
 	path := c.String(flagOutput)
 	if path == "" {
-		return writeStatement(ctx, model, q, to)
+		return writeStatement(ctx, model, q, progress, to)
 	}
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("making the file for --%s: %w", flagOutput, err)
 	}
-	if err := errors.Join(writeStatement(ctx, model, q, file), file.Close()); err != nil {
+	if err := errors.Join(writeStatement(ctx, model, q, progress, file), file.Close()); err != nil {
 		return errors.Join(err, os.Remove(path)) // Half a statement is none.
 	}
 	return nil
@@ -97,7 +98,14 @@ var statementColumns = []string{
 	"time", "version", "type", "counterparty", "reason", "amount", "balance", "currency", "transaction_id", "hold_id", "refund_of",
 }
 
-func writeStatement(ctx context.Context, model *projector.ReadModel, q projector.ChangesQuery, to io.Writer) error {
+// statements is what a statement is read from.
+type statements interface {
+	Statement(ctx context.Context, accountID string, from, to time.Time) (projector.Statement, error)
+	CountChanges(ctx context.Context, q projector.ChangesQuery) (int64, error)
+	EachChange(ctx context.Context, q projector.ChangesQuery, use func(*projector.Change) error) error
+}
+
+func writeStatement(ctx context.Context, model statements, q projector.ChangesQuery, progress *progress, to io.Writer) error {
 	s, err := model.Statement(ctx, q.AccountID, q.From, q.To)
 	if err != nil {
 		return err
@@ -107,12 +115,13 @@ func writeStatement(ctx context.Context, model *projector.ReadModel, q projector
 	}
 	// What is projected from here on is not part of it: the changes fit the closing balance.
 	q.ThroughVersion = s.Version
-	total, err := model.CountChanges(ctx, q)
-	if err != nil {
-		return err
+	total := int64(unknown)
+	if progress.shows() { // Counting a long history can take too long, beside a busy node above all. That it is written does not hang on it.
+		if n, err := model.CountChanges(ctx, q); err == nil {
+			total = n
+		}
 	}
 	out := csv.NewWriter(to)
-	progress := newProgress(os.Stderr, "changes written")
 	defer progress.end()
 	rows := [][]string{statementColumns, balanceRow("OPENING BALANCE", q.From, s.Opening, s.Currency)}
 	if err := out.WriteAll(rows); err != nil {
