@@ -72,7 +72,7 @@ func newSocket(conn *websocket.Conn, limits Limits, large *counter, cancel conte
 // alive gives a client of the old protocol, which has no pings, until the heartbeat after the next.
 func (c *socket) alive() {
 	if c.inited && !c.modern && !c.receiving {
-		_ = c.conn.SetReadDeadline(soon(2 * c.limits.Ping))
+		_ = c.SetReadDeadline(soon(2 * c.limits.Ping))
 	}
 }
 
@@ -181,7 +181,7 @@ func (c *socket) admitFirst(f frame) ([]byte, error) {
 			return nil, c.violated(closeBadMessage, "the payload of connection_init must be an object")
 		}
 		c.inited = true
-		_ = c.conn.SetReadDeadline(time.Time{})
+		_ = c.SetReadDeadline(time.Time{})
 		c.alive()
 		return json.Marshal(frame{Type: f.Type})
 	case f.Type == "subscribe" || f.Type == "start":
@@ -337,7 +337,7 @@ func (c *socket) Subprotocol() string { return c.conn.Subprotocol() }
 func (c *socket) SetReadLimit(limit int64) { c.conn.SetReadLimit(limit) }
 
 // SetReadDeadline implements transport.WebsocketReadDeadliner. gqlgen sets it for clients of the new protocol, whose
-// pongs it sees.
+// pongs it sees. Once the connection closes, nothing puts off the end that close has set.
 func (c *socket) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

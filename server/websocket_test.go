@@ -306,6 +306,17 @@ func TestAClientThatAnswersHeartbeatsStays(t *testing.T) {
 	})
 }
 
+func TestAPongDoesNotPutOffTheEndOfAConnection(t *testing.T) {
+	s := start(t, func(c *Config) { c.Limits.Ping = time.Hour })
+	p := s.connect(t, legacyProtocol)
+	// When a client breaks the protocol, then answers a heartbeat, and never says goodbye.
+	p.send("garbage")
+	if err := p.conn.WriteControl(websocket.PongMessage, nil, time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the connection is forgotten", func() bool { return s.streams.n.Load() == 0 })
+}
+
 func TestASlowClientIsDisconnected(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, protocol string) {
 		s := start(t, func(c *Config) { c.Limits.StreamWrite, c.Limits.Ping = 100*time.Millisecond, time.Hour })
