@@ -407,8 +407,8 @@ func TestQueriesThatSearchLeaveConnectionsToTheOthers(t *testing.T) {
 			})
 		}
 		refused.Go(func() {
-			q := ChangesQuery{AccountID: "account-1", ChangeType: account.Debit, First: 1}
-			if _, err := m.Changes(t.Context(), q); domain.CodeOf(err) != domain.Overloaded {
+			q := ChangesQuery{AccountID: "account-1", First: 1}
+			if _, err := m.ChangesBehind(t.Context(), q, []ExplanationGroup{{Count: 1}}); domain.CodeOf(err) != domain.Overloaded {
 				t.Errorf("changes of one kind beside searches: %v, want %s", err, domain.Overloaded)
 			}
 		})

@@ -140,13 +140,9 @@ func (m *ReadModel) Explain(ctx context.Context, accountID string, from, to time
 func (m *ReadModel) groups(ctx context.Context, look *snapshot, q ChangesQuery) ([]ExplanationGroup, error) {
 	find := m.changesOf(look.tx.NewSelect().Model((*eventRow)(nil)), q)
 	find = m.db.sums(find, []string{"transaction_type", "counterparty_id", "change_type", "reversal"}, "amount").Limit(m.db.bound(maxSummedGroups))
-	type key struct {
-		kind, counterparty, direction string
-		reversal                      bool
-	}
-	sums := map[key]*ExplanationGroup{}
-	err := eachSum(ctx, find, func(scan func(...any) error) error {
-		var k key
+	sums := map[groupKey]*ExplanationGroup{}
+	err := eachRow(ctx, find, func(scan func(...any) error) error {
+		var k groupKey
 		var kind, counterparty sql.NullString
 		var count int64
 		var text string
@@ -157,8 +153,8 @@ func (m *ReadModel) groups(ctx context.Context, look *snapshot, q ChangesQuery) 
 		if err != nil {
 			return err
 		}
-		k.kind, k.counterparty = kind.String, counterparty.String
-		if k.direction == string(account.Debit) {
+		k.kind, k.counterparty = account.MovementType(kind.String), counterparty.String
+		if k.direction == account.Debit {
 			amount = amount.Neg()
 		}
 		g := sums[k]
@@ -166,10 +162,7 @@ func (m *ReadModel) groups(ctx context.Context, look *snapshot, q ChangesQuery) 
 			if len(sums) == maxSummedGroups {
 				return domain.Refuse(domain.QueryTooCostly, "from", "the account has more than %d counterparties in this period; choose a shorter one", maxSummedGroups)
 			}
-			g = &ExplanationGroup{
-				TransactionType: account.MovementType(k.kind), CounterpartyID: k.counterparty,
-				ChangeType: account.ChangeType(k.direction), Reversal: k.reversal,
-			}
+			g = &ExplanationGroup{TransactionType: k.kind, CounterpartyID: k.counterparty, ChangeType: k.direction, Reversal: k.reversal}
 			sums[k] = g
 		}
 		g.Count += count
@@ -224,18 +217,6 @@ func (m *ReadModel) changesOf(find *bun.SelectQuery, q ChangesQuery) *bun.Select
 	}
 	if !q.To.IsZero() {
 		find.Where("at < ?", ceilMilli(q.To))
-	}
-	if q.TransactionType != "" {
-		find.Where("transaction_type = ?", string(q.TransactionType))
-	}
-	if q.CounterpartyID != "" {
-		find.Where("counterparty_id = ?", q.CounterpartyID)
-	}
-	if q.ChangeType != "" {
-		find.Where("change_type = ?", string(q.ChangeType))
-	}
-	if q.Reversal != nil {
-		find.Where("reversal = ?", *q.Reversal)
 	}
 	return find
 }

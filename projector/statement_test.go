@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -95,40 +96,81 @@ func (l *ledger) mustExplain(m *ReadModel, id string, from, to time.Time) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	want, found, covered := 0, int64(0), decimal.Zero
+	count, behind := int64(0), map[groupKey][]Change{}
 	for _, c := range l.changes[id] {
 		if !c.Timestamp.Before(from) && (to.IsZero() || c.Timestamp.Before(to)) {
-			want++
+			k := groupKey{c.TransactionType, c.CounterpartyID, c.ChangeType, c.Reversal}
+			count, behind[k] = count+1, append(behind[k], c)
 		}
 	}
+	covered := decimal.Zero
 	for i, g := range e.Groups {
 		if i > 0 && g.Total.Abs().GreaterThan(e.Groups[i-1].Total.Abs()) {
 			l.t.Errorf("%s follows on %s", g.Total, e.Groups[i-1].Total)
 		}
-		q := ChangesQuery{
-			AccountID: id, From: from, To: to, ThroughVersion: e.Version, TransactionType: g.TransactionType, CounterpartyID: g.CounterpartyID,
-			ChangeType: g.ChangeType, Reversal: &g.Reversal,
+		sum := decimal.Zero
+		for _, c := range behind[g.key()] {
+			sum = sum.Add(c.SignedAmount())
 		}
-		count, err := m.CountChanges(ctx, q)
-		if err != nil {
-			l.t.Fatal(err)
+		if n := len(behind[g.key()]); n == 0 || int64(n) != g.Count || !sum.Equal(g.Total) {
+			l.t.Errorf("%d changes sum to %s behind %+v", n, sum, g)
 		}
-		n, sum := int64(0), decimal.Zero
-		err = m.EachChange(ctx, q, func(c *Change) error {
-			n, sum = n+1, sum.Add(c.SignedAmount())
-			return nil
-		})
-		if err != nil || n != g.Count || count != n || !sum.Equal(g.Total) {
-			l.t.Errorf("%d changes sum to %s behind %+v, counted %d, %v", n, sum, g, count, err)
-		}
-		found, covered = found+g.Count, covered.Add(g.Total)
+		covered = covered.Add(g.Total)
 	}
-	if !covered.Equal(e.Difference) || found != int64(want) || e.Rest != nil {
-		l.t.Errorf("%d changes explain %s of %s, want %d, rest %v", found, covered, e.Difference, want, e.Rest)
+	q := ChangesQuery{AccountID: id, From: from, To: to, ThroughVersion: e.Version}
+	if n, err := m.CountChanges(ctx, q); err != nil || n != count {
+		l.t.Errorf("%d changes are counted, %v, want %d", n, err, count)
+	}
+	if !covered.Equal(e.Difference) || len(e.Groups) != len(behind) || e.Rest != nil {
+		l.t.Errorf("%d groups explain %s of %s, want %d, rest %v", len(e.Groups), covered, e.Difference, len(behind), e.Rest)
 	}
 	if !e.Closing.Decimal.Sub(e.Opening.Decimal).Equal(e.Difference) {
 		l.t.Errorf("from %v to %v is %s", e.Opening, e.Closing, e.Difference)
 	}
+	for _, q.First = range []int{1, 3, maxPage} {
+		for _, q.AfterVersion = range []int64{0, e.Version / 2, e.Version} {
+			l.mustFindBehind(m, q, e.Groups, behind)
+		}
+	}
+}
+
+// mustFindBehind checks a page of each group against all changes behind it.
+func (l *ledger) mustFindBehind(m *ReadModel, q ChangesQuery, groups []ExplanationGroup, behind map[groupKey][]Change) {
+	l.t.Helper()
+	pages, err := m.ChangesBehind(context.Background(), q, groups)
+	if err != nil || len(pages) != len(groups) {
+		l.t.Fatalf("%d pages of %d groups, %v", len(pages), len(groups), err)
+	}
+	for i, g := range groups {
+		want := behind[g.key()]
+		for len(want) > 0 && want[0].Version <= q.AfterVersion {
+			want = want[1:]
+		}
+		more := len(want) > q.First
+		want = want[:min(len(want), q.First)]
+		same := func(a, b Change) bool {
+			return a.Version == b.Version && a.NewBalance.Equal(b.NewBalance) && a.Reason == b.Reason
+		}
+		if got := pages[i]; got.More != more || !slices.EqualFunc(got.Changes, want, same) {
+			l.t.Errorf("%+v of %+v: %+v, more %t, want %+v, more %t", q, g, got.Changes, got.More, want, more)
+		}
+	}
+}
+
+func TestChangesBehindManyGroupsAreFoundInALongHistory(t *testing.T) {
+	testenv.EachDatabase(t, func(t *testing.T, url string) {
+		l := newLedger(t)
+		l.create("a")
+		for i := range 2*groupChunk + 10 {
+			name := fmt.Sprint("card-", i%7)
+			if i == 0 || i >= 2*groupChunk {
+				name = fmt.Sprint("once-", i) // First or late, and never again.
+			}
+			l.credit("a", movement("1.00", account.Topup, "external:"+name+":EUR", ids.New()))
+		}
+		l.write()
+		l.mustExplain(l.projected(url), "a", time.Time{}, time.Time{})
+	})
 }
 
 func TestExplanationSumsUpWhatGoesBeyondItsGroups(t *testing.T) {

@@ -46,11 +46,11 @@ func (d *database) bound(groups int64) int64 {
 func (postgresSink) sumsExactly() bool { return true }
 func (*sqliteSink) sumsExactly() bool  { return false }
 
-// eachSum calls use with every row of a query made by sums.
-func eachSum(ctx context.Context, query *bun.SelectQuery, use func(scan func(...any) error) error) error {
+// eachRow calls use with every row of a query, for what is read by the column.
+func eachRow(ctx context.Context, query *bun.SelectQuery, use func(scan func(...any) error) error) error {
 	rows, err := query.Rows(ctx)
 	if err != nil {
-		return fmt.Errorf("summing up: %w", err)
+		return fmt.Errorf("reading the read model: %w", err)
 	}
 	defer rows.Close() //nolint:errcheck // Err tells.
 	for rows.Next() {

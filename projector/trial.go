@@ -51,7 +51,7 @@ func (m *ReadModel) sumTrial(ctx context.Context, look *snapshot, at time.Time, 
 	if err != nil {
 		return err
 	}
-	return eachSum(ctx, find, func(scan func(...any) error) error {
+	return eachRow(ctx, find, func(scan func(...any) error) error {
 		var key lineKey
 		var debitText, creditText string
 		var count, lastAt int64
@@ -230,7 +230,7 @@ func (m *ReadModel) Unfinished(ctx context.Context) ([]Unfinished, error) {
 			Where("status <> 'COMPLETED'"). // Spelled out, so that SQLite sees which index holds them.
 			Where("status IN (?)", bun.List([]transaction.Status{transaction.Pending, transaction.Failed})).
 			Where("type NOT IN (?)", bun.List([]account.MovementType{account.Topup, account.Withdrawal}))
-		return eachSum(ctx, m.db.sums(find, []string{"currency"}, "amount"), func(scan func(...any) error) error {
+		return eachRow(ctx, m.db.sums(find, []string{"currency"}, "amount"), func(scan func(...any) error) error {
 			var currency, text string
 			var count int64
 			if err := scan(&currency, &count, &text); err != nil {

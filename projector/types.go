@@ -53,11 +53,6 @@ type ChangesQuery struct {
 	ThroughVersion int64
 	// First bounds the page.
 	First int
-	// The filters below hold all at once; an empty one does not filter.
-	TransactionType account.MovementType
-	CounterpartyID  string
-	ChangeType      account.ChangeType
-	Reversal        *bool
 }
 
 // ChangesPage is a page of changes.
@@ -91,8 +86,7 @@ type Explanation struct {
 	Rest *ExplanationRest
 }
 
-// ExplanationGroup sums up changes of one kind with one counterparty. The same filters in a ChangesQuery, with the
-// explanation's period and version, give the changes behind it.
+// ExplanationGroup sums up changes of one kind with one counterparty.
 type ExplanationGroup struct {
 	TransactionType account.MovementType
 	CounterpartyID  string

@@ -79,6 +79,10 @@ func (u untouched) Explain(context.Context, string, time.Time, time.Time) (proje
 	return touched[projector.Explanation](u, "an explanation")
 }
 
+func (u untouched) ChangesBehind(context.Context, projector.ChangesQuery, []projector.ExplanationGroup) ([]projector.ChangesPage, error) {
+	return touched[[]projector.ChangesPage](u, "the changes behind an explanation")
+}
+
 func (u untouched) Events(context.Context, string, int64, int) (projector.EventsPage, error) {
 	return touched[projector.EventsPage](u, "events")
 }

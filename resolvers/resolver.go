@@ -64,6 +64,8 @@ type Reads interface {
 	// Statement returns the balances before from and before to; a zero time does not bound.
 	Statement(ctx context.Context, accountID string, from, to time.Time) (projector.Statement, error)
 	Explain(ctx context.Context, accountID string, from, to time.Time) (projector.Explanation, error)
+	// ChangesBehind returns a page of the changes behind each of an explanation's groups, oldest first.
+	ChangesBehind(ctx context.Context, q projector.ChangesQuery, groups []projector.ExplanationGroup) ([]projector.ChangesPage, error)
 	// Events returns a page of an account's events after a version, oldest first.
 	Events(ctx context.Context, accountID string, after int64, first int) (projector.EventsPage, error)
 	// TrialBalance returns the books at a moment, the present one when it is zero.

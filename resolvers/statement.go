@@ -2,6 +2,7 @@ package resolvers
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -81,6 +82,10 @@ func (r *Resolver) changesPage(ctx context.Context, q projector.ChangesQuery, bo
 	if err != nil {
 		return nil, err
 	}
+	return changeConnection(&page, bounds), nil
+}
+
+func changeConnection(page *projector.ChangesPage, bounds model.BoundsFunc) *model.BalanceChangeConnection {
 	c := &model.BalanceChangeConnection{
 		Edges:    make([]*model.BalanceChangeEdge, 0, len(page.Changes)),
 		PageInfo: &model.PageInfo{HasNextPage: page.More}, Bounds: bounds,
@@ -90,7 +95,7 @@ func (r *Resolver) changesPage(ctx context.Context, q projector.ChangesQuery, bo
 		c.Edges = append(c.Edges, edge)
 		c.PageInfo.EndCursor = &edge.Cursor
 	}
-	return c, nil
+	return c
 }
 
 // noBounds is for changes among which others lie, and where nobody asks.
@@ -121,10 +126,12 @@ func (r *Resolver) explain(ctx context.Context, a *model.Account, from, to time.
 		From: from, To: to, OpeningBalance: amountOrNull(e.Opening, a.Currency), ClosingBalance: amountOrNull(e.Closing, a.Currency),
 		Difference: amount(e.Difference, a.Currency), Groups: make([]*model.ExplanationGroup, 0, len(e.Groups)),
 	}
-	for _, g := range e.Groups {
+	q := projector.ChangesQuery{AccountID: a.ID, From: from, To: to, ThroughVersion: e.Version}
+	b := &behind{reads: r.Reads, query: q, groups: e.Groups, looks: map[span]*look{}}
+	for i, g := range e.Groups {
 		m.Groups = append(m.Groups, &model.ExplanationGroup{
 			TransactionType: g.TransactionType, CounterpartyID: g.CounterpartyID, ChangeType: g.ChangeType, Reversal: g.Reversal,
-			Count: g.Count, Total: amount(g.Total, a.Currency), Account: a, From: from, To: to, Version: e.Version,
+			Count: g.Count, Total: amount(g.Total, a.Currency), Page: b.page(i),
 		})
 	}
 	if e.Rest != nil {
@@ -134,14 +141,58 @@ func (r *Resolver) explain(ctx context.Context, a *model.Account, from, to time.
 }
 
 func (r *Resolver) groupChanges(ctx context.Context, g *model.ExplanationGroup, first *int64, after *string) (*model.BalanceChangeConnection, error) {
-	q := projector.ChangesQuery{
-		AccountID: g.Account.ID, From: g.From, To: g.To, TransactionType: g.TransactionType, CounterpartyID: g.CounterpartyID,
-		ChangeType: g.ChangeType, Reversal: &g.Reversal, ThroughVersion: g.Version,
-	}
+	var q projector.ChangesQuery
 	if err := readChangesPage(&q, first, after); err != nil {
 		return nil, err
 	}
-	return r.changesPage(ctx, q, noBounds) // The read model has the account since it was explained.
+	return g.Page(ctx, q.First, q.AfterVersion) // The read model has the account since it was explained.
+}
+
+// behind looks for the changes behind all groups of an explanation at once. Their fields are resolved side by side, and
+// looks of their own would go over the same period, each waiting for a place that the others hold.
+type behind struct {
+	reads  Reads
+	query  projector.ChangesQuery
+	groups []projector.ExplanationGroup
+
+	mu    sync.Mutex // Held during a look: others of the same explanation come after it.
+	looks map[span]*look
+}
+
+// span is what bounds and begins the pages of a look.
+type span struct {
+	first int
+	after int64
+}
+
+type look struct {
+	pages []projector.ChangesPage
+	err   error
+}
+
+// page gives the pages of one group.
+func (b *behind) page(group int) model.PageFunc {
+	return func(ctx context.Context, first int, after int64) (*model.BalanceChangeConnection, error) {
+		found := b.look(ctx, span{first, after})
+		if found.err != nil {
+			return nil, found.err
+		}
+		return changeConnection(&found.pages[group], noBounds), nil
+	}
+}
+
+func (b *behind) look(ctx context.Context, s span) *look {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	known := b.looks[s]
+	if known == nil {
+		q := b.query
+		q.First, q.AfterVersion = s.first, s.after
+		known = &look{}
+		known.pages, known.err = b.reads.ChangesBehind(ctx, q, b.groups)
+		b.looks[s] = known
+	}
+	return known
 }
 
 // awaitRead lets the read model come up to an account that a mutation answered from the state just written. What a

@@ -10,7 +10,6 @@ import (
 
 	"github.com/shopspring/decimal"
 
-	"daybook/domain/account"
 	"daybook/internal/ids"
 	"daybook/internal/testenv"
 	"daybook/projector"
@@ -148,44 +147,6 @@ func TestHoldsComeInPagesByStatus(t *testing.T) {
 	expect(t, page(`first: 3`), map[string]any{"account.holds.edges.2.node.id": placed[0]})
 }
 
-func TestAStatementOpensAndClosesAndIsExplained(t *testing.T) {
-	a := startNode(t)
-	for _, id := range []string{"ann", "bob", "cyd"} {
-		a.create(id, "EUR")
-	}
-	a.topUp("ann", "100.00", "fund", "id")
-	from := a.pause()
-	a.done("pay", `fromAccountId: "ann", toAccountId: "bob", amount: "10.00", currency: "EUR", idempotencyKey: "1"`)
-	paid := a.done("pay", `fromAccountId: "ann", toAccountId: "bob", amount: "20.00", currency: "EUR", idempotencyKey: "2"`).at("transaction.id")
-	a.done("transfer", `fromAccountId: "ann", toAccountId: "cyd", amount: "5.00", currency: "EUR", idempotencyKey: "3"`)
-	a.done("refund", fmt.Sprintf(`paymentId: %q, amount: "3.00", idempotencyKey: "4"`, paid))
-	a.get(`{ account(id: "ann", atLeastVersion: 6) { id } }`)
-	to := a.pause()
-	a.topUp("ann", "1.00", "late", "id")
-
-	period := fmt.Sprintf(`from: %q, to: %q`, from, to)
-	out := a.get(`{ account(id: "ann", atLeastVersion: 7) {
-		changes(first: 1, ` + period + `) { openingBalance closingBalance edges { node { version } } pageInfo { hasNextPage } }
-		all: changes { openingBalance closingBalance } before: changes(to: "2020-01-01T00:00:00Z") { openingBalance closingBalance }
-		explain(` + period + `) { openingBalance closingBalance difference rest { count }
-			groups { transactionType counterpartyId changeType reversal count total changes(first: 1) { openingBalance edges { node { changeAmount refundOf } } pageInfo { hasNextPage } } } } } }`)
-	expect(t, out, map[string]any{
-		"account.changes.openingBalance": "100.00", "account.changes.closingBalance": "68.00", "account.changes.edges.0.node.version": 3,
-		"account.changes.pageInfo.hasNextPage": true, "account.all.openingBalance": nil, "account.all.closingBalance": "69.00",
-		"account.before.openingBalance": nil, "account.before.closingBalance": nil,
-		"account.explain.openingBalance": "100.00", "account.explain.closingBalance": "68.00", "account.explain.difference": "-32.00",
-		"account.explain.rest": nil, "account.explain.groups.3": nil,
-	})
-	for i, want := range []string{"PAYMENT bob DEBIT false 2 -30.00 10.00 true", "TRANSFER cyd DEBIT false 1 -5.00 5.00 false", "REFUND bob CREDIT false 1 3.00 3.00 false"} {
-		g := fmt.Sprintf("account.explain.groups.%d.", i)
-		if got := fmt.Sprint(out.at(g+"transactionType"), " ", out.at(g+"counterpartyId"), " ", out.at(g+"changeType"), " ", out.at(g+"reversal"), " ", out.at(g+"count"), " ",
-			out.at(g+"total"), " ", out.at(g+"changes.edges.0.node.changeAmount"), " ", out.at(g+"changes.pageInfo.hasNextPage")); got != want {
-			t.Errorf("group %d is %s, want %s", i, got, want)
-		}
-	}
-	expect(t, out, map[string]any{"account.explain.groups.2.changes.edges.0.node.refundOf": paid, "account.explain.groups.2.changes.openingBalance": nil})
-}
-
 // pause returns a moment that lies after all that was recorded and before all that will be.
 func (a *api) pause() string {
 	a.t.Helper()
@@ -279,62 +240,6 @@ func TestACraftedCursorIsBadInput(t *testing.T) {
 	out := a.ask(fmt.Sprintf(`{ account(id: "ann", atLeastVersion: 1) { holds(after: %q) { edges { cursor } } } }`, cursor))
 	if out.code() != "BAD_USER_INPUT" || fmt.Sprint(out.Errors[0].Extensions.Field) != "[after]" {
 		t.Errorf("a hold that is not the account's: got %+v", out)
-	}
-}
-
-// explained has an explanation of one group, of version 7 of the account, and takes down which changes are asked for.
-type explained struct {
-	untouched
-	asked *projector.ChangesQuery
-}
-
-func (e explained) Explain(context.Context, string, time.Time, time.Time) (projector.Explanation, error) {
-	return projector.Explanation{
-		Statement: projector.Statement{AccountID: "ann", Currency: "EUR", Version: 7},
-		Groups:    []projector.ExplanationGroup{{TransactionType: account.Payment, CounterpartyID: "bob", ChangeType: account.Debit, Count: 1}},
-	}, nil
-}
-
-func (e explained) Changes(_ context.Context, q projector.ChangesQuery) (projector.ChangesPage, error) {
-	*e.asked = q
-	return projector.ChangesPage{}, nil
-}
-
-func TestTheChangesBehindAnExplanationGoAsFarAsItDoes(t *testing.T) {
-	e := explained{untouched{t}, &projector.ChangesQuery{}}
-	a := serve(t, &resolvers.Resolver{Reads: e, Now: func() time.Time { return noon }, NewID: ids.New, Logger: testenv.Logger()})
-	out := a.get(`{ account(id: "ann") { explain(from: "2026-01-01T00:00:00Z", to: "2027-01-01T00:00:00Z") { groups { changes { openingBalance closingBalance edges { cursor } } } } } }`)
-	if e.asked.ThroughVersion != 7 || e.asked.CounterpartyID != "bob" {
-		t.Errorf("asked for %+v, want it up to version 7", *e.asked)
-	}
-	// Those are the account's, not the group's.
-	expect(t, out, map[string]any{"account.explain.groups.0.changes.openingBalance": nil, "account.explain.groups.0.changes.closingBalance": nil})
-}
-
-// stated has a statement up to version 7 of the account, and takes down which changes are asked for after it.
-type stated struct{ explained }
-
-func (s stated) Statement(context.Context, string, time.Time, time.Time) (projector.Statement, error) {
-	*s.asked = projector.ChangesQuery{}
-	return projector.Statement{AccountID: "ann", Currency: "EUR", Version: 7, Closing: decimal.NewNullDecimal(decimal.New(5, 0))}, nil
-}
-
-// A change that comes between the two readings would otherwise be listed and not be in the closing balance.
-func TestTheChangesOfAStatementGoAsFarAsItsClosingBalance(t *testing.T) {
-	s := stated{explained{untouched{t}, &projector.ChangesQuery{}}}
-	a := serve(t, &resolvers.Resolver{Reads: s, Now: func() time.Time { return noon }, NewID: ids.New, Logger: testenv.Logger()})
-	for selection, through := range map[string]int64{
-		"edges { cursor } closingBalance": 7, "b: openingBalance edges { cursor }": 7,
-		"edges { cursor } ... on BalanceChangeConnection { ... { closingBalance } }": 7,
-		"edges { cursor }": 0, "edges { cursor } closingBalance @skip(if: true)": 0,
-	} {
-		out := a.get(`{ account(id: "ann") { changes { ` + selection + ` } } }`)
-		if s.asked.AccountID != "ann" || s.asked.ThroughVersion != through {
-			t.Errorf("%s: asked for %+v, want it up to version %d", selection, *s.asked, through)
-		}
-		if closing := out.at("account.changes.closingBalance"); closing != nil && closing != "5.00" {
-			t.Errorf("%s: closes at %v", selection, closing)
-		}
 	}
 }
 

@@ -124,6 +124,10 @@ func (b *backend) Explain(context.Context, string, time.Time, time.Time) (projec
 	return search[projector.Explanation](b)
 }
 
+func (b *backend) ChangesBehind(context.Context, projector.ChangesQuery, []projector.ExplanationGroup) ([]projector.ChangesPage, error) {
+	return search[[]projector.ChangesPage](b)
+}
+
 func (b *backend) Events(context.Context, string, int64, int) (projector.EventsPage, error) {
 	return search[projector.EventsPage](b)
 }

@@ -285,10 +285,7 @@ type ExplanationGroup struct {
 	Total scalar.Decimal `json:"total"`
 	// The changes behind the total, oldest first, and no later ones: they are those that were counted.
 	Changes *BalanceChangeConnection `json:"changes"`
-	Account *Account                 `json:"-"`
-	From    time.Time                `json:"-"`
-	To      time.Time                `json:"-"`
-	Version int64                    `json:"-"`
+	Page    PageFunc                 `json:"-"`
 }
 
 // The groups with smaller totals than those listed.

@@ -31,3 +31,6 @@ type Bounds struct {
 
 // BoundsFunc gives the bounds to the fields that tell of them.
 type BoundsFunc func(ctx context.Context) (Bounds, error)
+
+// PageFunc gives a page of the changes behind a group, as many as first says after a version.
+type PageFunc func(ctx context.Context, first int, after int64) (*BalanceChangeConnection, error)
