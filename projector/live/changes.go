@@ -38,7 +38,6 @@ type ChangeFeed struct {
 	// page is what was read from the history and not given out; with its end all is given out up to pageEnd.
 	page    []projector.Change
 	pageEnd int64
-	behind  pauses
 	// reading tells that the subscriber has gone to the history and not come back.
 	reading bool
 }
@@ -59,7 +58,6 @@ func (f *Feed) Changes(ctx context.Context, accountID string, after *int64) (*Ch
 		return nil, err
 	}
 	c := &ChangeFeed{feed: f, id: accountID, watched: f.accounts.watch(accountID)}
-	c.resetPauses()
 	state, err := f.present(ctx, accountID, after)
 	if err != nil {
 		c.Close()
@@ -132,7 +130,6 @@ func (c *ChangeFeed) Next(ctx context.Context) (projector.Change, error) {
 		m := c.watched.now.Load()
 		if change, found := m.after(c.seen); found {
 			c.seen++
-			c.resetPauses()
 			if c.reading = false; change != nil {
 				c.feed.handedOver(change)
 				return change.Change, nil
@@ -178,23 +175,29 @@ func (c *ChangeFeed) fromPage() (projector.Change, bool) {
 	return projector.Change{}, false
 }
 
-// readHistory reads the next page, or pauses when the read model has nothing new yet.
+// readHistory reads the next page, again and again while the read model has nothing new yet, unless what follows is
+// published meanwhile: the account's state has an event a moment before.
 func (c *ChangeFeed) readHistory(ctx context.Context) error {
-	err := c.feed.read(ctx, func() error { return c.readPage(ctx) })
-	switch {
-	case ctx.Err() != nil:
+	patient, cancel := context.WithTimeout(ctx, c.feed.cfg.Patience)
+	defer cancel()
+	waits := pauses{firstPause, longestPause}
+	for again := true; again; again = waits.wait(patient) {
+		err := c.feed.read(patient, func() error { return c.readPage(patient) })
+		switch {
+		case err == nil && c.hasMore():
+			return nil
+		case err != nil && patient.Err() == nil && !passing(err):
+			return fmt.Errorf("reading the changes of an account: %w", err)
+		}
+		if _, published := c.watched.now.Load().after(c.seen); published {
+			return nil
+		}
+	}
+	if ctx.Err() != nil {
 		return ctx.Err()
-	case err != nil && !passing(err):
-		return fmt.Errorf("reading the changes of an account: %w", err)
-	case err == nil && c.hasMore():
-		c.resetPauses()
-		return nil
 	}
-	if !c.behind.wait(ctx) && ctx.Err() == nil {
-		return domain.Refuse(domain.Unavailable, "",
-			"the history needed to go on is not available; subscribe again later with afterVersion %d", c.seen)
-	}
-	return ctx.Err()
+	return domain.Refuse(domain.Unavailable, "",
+		"the history needed to go on is not available; subscribe again later with afterVersion %d", c.seen)
 }
 
 // hasMore tells whether the page takes the feed on. It counts on nothing: a page that does not must not be asked for
@@ -215,8 +218,4 @@ func (c *ChangeFeed) readPage(ctx context.Context) error {
 		c.pageEnd = version
 	}
 	return nil
-}
-
-func (c *ChangeFeed) resetPauses() {
-	c.behind = newPauses(firstPause, longestPause, c.feed.cfg.Patience)
 }

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"daybook/domain"
 	"daybook/domain/account"
@@ -252,45 +250,6 @@ func TestWhatEverybodyHasSeenIsLetGoOf(t *testing.T) {
 	}
 	a.Close()
 	b.Close()
-}
-
-func TestAFeedWhoseHistoryDoesNotComeSaysWhereToResume(t *testing.T) {
-	for name, prepare := range map[string]func(*world){
-		"late":        func(w *world) { w.project("ann", 2) },
-		"unreachable": func(w *world) { w.project("ann", 2); w.fault = afterLooks(1, unavailable) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld()
-			w.open("ann")
-			cfg := w.config()
-			cfg.Patience = 20 * time.Millisecond
-			f := New(cfg)
-			for range 5 {
-				w.credit(f, "ann")
-			}
-			prepare(w)
-			c := f.mustChanges(t, "ann", 0)
-			defer c.Close()
-			if got := next(t, c); got.Version != 2 {
-				t.Fatalf("got version %d, want 2", got.Version)
-			}
-			_, err := c.Next(t.Context())
-			if domain.CodeOf(err) != domain.Unavailable || !strings.Contains(err.Error(), "afterVersion 2") {
-				t.Errorf("got %v, want UNAVAILABLE and afterVersion 2", err)
-			}
-		})
-	}
-}
-
-// afterLooks fails every look but the first ones.
-func afterLooks(n int, fault func() error) func() error {
-	looks := 0
-	return func() error {
-		if looks++; looks > n {
-			return fault()
-		}
-		return nil
-	}
 }
 
 func TestAFaultInsideTheReadModelEndsTheFeedAtOnce(t *testing.T) {

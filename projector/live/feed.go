@@ -73,12 +73,15 @@ type Config struct {
 	// HistoryReads bounds the looks into the history at the same time, so that a crowd that comes back after a restart
 	// leaves the read model to others. Default 8.
 	HistoryReads int
-	// Patience bounds the pauses, added up, in which a subscriber waits for the read model to go on. Default 30 s.
+	// Patience bounds how long a subscriber waits for the read model to go on: for its turn to look, in looks that bring nothing
+	// and between them. It begins anew with each page that takes a feed on. It must be enough for a crowd that takes turns while
+	// the read model is well. Default 30 s.
 	Patience time.Duration
 	// CatchUpWait bounds how long is waited for what this node has read to come up to the end of the log, where a feed cannot
 	// begin or be refused without. Default 5 s.
 	CatchUpWait time.Duration
-	// SettleWait bounds how long a transaction that the read model does not have yet is waited for. Default 2 s.
+	// SettleWait bounds how long a transaction that the read model does not have yet is waited for. It begins when the
+	// subscriber has its first turn, and ends no look: one that takes longer still counts. Default 2 s.
 	SettleWait time.Duration
 }
 
@@ -146,11 +149,14 @@ func (f *Feed) enter() error {
 
 func (f *Feed) leave() { f.subscribers.Add(-1) }
 
-// read looks into the read model, one of a bounded number at a time.
+// read looks into the read model, one of a bounded number at a time. The wait for a turn ends with ctx.
 func (f *Feed) read(ctx context.Context, look func() error) error {
 	select {
 	case f.reading <- struct{}{}:
 		defer func() { <-f.reading }()
+		if ctx.Err() != nil { // It came with the turn.
+			return ctx.Err()
+		}
 		return look()
 	case <-ctx.Done():
 		return ctx.Err()
@@ -163,31 +169,16 @@ func passing(err error) bool {
 	return errors.As(err, &refusal) && (refusal.Code == domain.Unavailable || refusal.Code == domain.ReadTimeout)
 }
 
-// pauses grow from try to try up to a longest one, and end when they add up to a total.
+// pauses grow from try to try up to a longest one.
 type pauses struct {
-	next, longest, left time.Duration
+	next, longest time.Duration
 }
 
-func newPauses(first, longest, total time.Duration) pauses {
-	return pauses{next: first, longest: longest, left: total}
-}
-
-// take returns the next pause; false when none is left.
-func (p *pauses) take() (time.Duration, bool) {
-	pause := min(p.next, p.left)
-	p.left -= pause
-	p.next = min(2*p.next, p.longest)
-	return pause, pause > 0
-}
-
-// wait pauses; false when no pause is left, or with ctx ended.
+// wait pauses; false with ctx ended.
 func (p *pauses) wait(ctx context.Context) bool {
-	pause, ok := p.take()
-	if !ok {
-		return false
-	}
-	timer := time.NewTimer(pause)
+	timer := time.NewTimer(p.next)
 	defer timer.Stop()
+	p.next = min(2*p.next, p.longest)
 	select {
 	case <-ctx.Done():
 		return false

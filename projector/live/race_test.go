@@ -190,6 +190,7 @@ func newRace(n uint64, b bugs) *race {
 	w.forge = b.forge
 	cfg := w.config()
 	cfg.Buffer, cfg.PageSize, cfg.HistoryReads = 1+rnd.IntN(6), 1+rnd.IntN(5), 1+rnd.IntN(3)
+	cfg.Patience = time.Minute // Under the race detector a slow machine takes long to come to a page.
 	return &race{world: w, feed: New(cfg), seed: n, bugs: b, perTrack: 300, accounts: []string{"ann", "bob", "cyd"}}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math"
 	"sync"
 	"time"
 
@@ -140,24 +139,37 @@ func (f *Feed) Transaction(ctx context.Context, id string) (*TransactionFeed, er
 
 // begin finds the present state. The read model can be a moment behind the answer that gave the client the id.
 func (t *TransactionFeed) begin(ctx context.Context) error {
-	waits := newPauses(firstPause, longestPause, t.feed.cfg.SettleWait)
-	for {
-		state, err := t.look(ctx)
-		switch {
-		case err != nil && !passing(err):
+	patient, cancel := context.WithTimeout(ctx, t.feed.cfg.Patience)
+	defer cancel()
+	settling, settled := context.WithCancel(patient)
+	defer settled()
+	settle := sync.OnceFunc(func() { time.AfterFunc(t.feed.cfg.SettleWait, settled) })
+	var err error
+	waits := pauses{firstPause, longestPause}
+	for again := true; again; again = waits.wait(settling) {
+		var state transaction.State
+		err = t.read(patient, func() (err error) {
+			settle()
+			state, err = t.feed.cfg.History.Transaction(patient, t.id)
 			return err
+		})
+		switch {
 		case err == nil && state.Status != "":
 			t.state = state
 			return nil
-		case waits.wait(ctx):
-			continue
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err != nil:
+		case err != nil && patient.Err() == nil && !passing(err):
 			return err
 		}
-		return t.beginLate(ctx)
 	}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case patient.Err() != nil:
+		return domain.Refuse(domain.Unavailable, "", "the read model does not answer in time; subscribe again later")
+	case err != nil:
+		return err
+	}
+	return t.beginLate(ctx)
 }
 
 // recordedWithin is how soon a transaction is recorded after its id was drawn, with clocks that differ: it is acknowledged as
@@ -177,7 +189,7 @@ func (t *TransactionFeed) beginLate(ctx context.Context) error {
 	defer cancel()
 	partition := eventstore.PartitionOf(t.id, t.feed.cfg.Partitions)
 	end, err := t.feed.ends.Of(bounded, partition)
-	waits := newPauses(firstPause, longestPause, math.MaxInt64)
+	waits := pauses{firstPause, longestPause}
 	for again := err == nil; again; again = waits.wait(bounded) {
 		var state transaction.State
 		var projected int64
@@ -205,14 +217,6 @@ func (t *TransactionFeed) beginLate(ctx context.Context) error {
 	return domain.Refuse(domain.Unavailable, "", "the read model does not show the log to its end yet, nor this transaction; subscribe again later")
 }
 
-func (t *TransactionFeed) look(ctx context.Context) (state transaction.State, err error) {
-	err = t.read(ctx, func() (err error) {
-		state, err = t.feed.cfg.History.Transaction(ctx, t.id)
-		return err
-	})
-	return state, err
-}
-
 func (t *TransactionFeed) read(ctx context.Context, look func() error) error {
 	err := t.feed.read(ctx, look)
 	if err != nil && !passing(err) && ctx.Err() == nil {
@@ -230,7 +234,7 @@ func (t *TransactionFeed) Next(ctx context.Context) (transaction.State, error) {
 	if t.state.Status.Final() {
 		return transaction.State{}, io.EOF
 	}
-	recheck := firstRecheck
+	pause := firstRecheck
 	for {
 		h, news := t.feed.transactions.after(t.watched, t.state.Version())
 		if h != nil {
@@ -242,10 +246,10 @@ func (t *TransactionFeed) Next(ctx context.Context) (transaction.State, error) {
 			return transaction.State{}, ctx.Err()
 		case <-news:
 			continue
-		case <-time.After(recheck):
+		case <-time.After(pause):
 		}
-		recheck = min(2*recheck, longestRecheck)
-		state, err := t.look(ctx)
+		pause = min(2*pause, longestRecheck)
+		state, err := t.recheck(ctx, news)
 		if err != nil && !passing(err) {
 			return transaction.State{}, err
 		}
@@ -254,6 +258,28 @@ func (t *TransactionFeed) Next(ctx context.Context) (transaction.State, error) {
 			return state, nil
 		}
 	}
+}
+
+// recheck looks into the read model until there is news, which must not wait for a read model that is busy or hangs. Given
+// up, it returns the zero State.
+func (t *TransactionFeed) recheck(ctx context.Context, news <-chan struct{}) (state transaction.State, err error) {
+	looking, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		select {
+		case <-news:
+			stop()
+		case <-looking.Done():
+		}
+	}()
+	err = t.read(looking, func() (err error) {
+		state, err = t.feed.cfg.History.Transaction(looking, t.id)
+		return err
+	})
+	if err != nil && looking.Err() != nil {
+		return transaction.State{}, nil
+	}
+	return state, err
 }
 
 // Close lets go of what the feed holds. It is for once, and after Next has returned.
@@ -283,7 +309,7 @@ func (f *Feed) Run(ctx context.Context) error {
 
 // follow reads a partition from its end whenever there are subscribers.
 func (f *Feed) follow(ctx context.Context, partition int32) {
-	retries := newPauses(firstRetry, longestRetry, math.MaxInt64)
+	retries := pauses{firstRetry, longestRetry}
 	for {
 		select {
 		case <-f.transactions.watching():
@@ -292,7 +318,7 @@ func (f *Feed) follow(ctx context.Context, partition int32) {
 		}
 		reads, err := f.followWatched(ctx, partition)
 		if reads > 0 {
-			retries = newPauses(firstRetry, longestRetry, math.MaxInt64)
+			retries = pauses{firstRetry, longestRetry}
 		}
 		if err != nil && ctx.Err() == nil {
 			text := err.Error()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -271,21 +272,34 @@ func TestATransactionThatDoesNotComeIsRefused(t *testing.T) {
 		"the read model may only be behind":  {func(w *world) { w.end, w.transactionsAt = 5, 4 }, domain.Unavailable},
 		"nobody knows where the log ends":    {func(w *world) { w.away = errors.New("no broker answers") }, domain.Unavailable},
 		"unreachable":                        {func(w *world) { w.fault = unavailable }, domain.Unavailable},
-		"unreachable after the first moment": {func(w *world) { w.fault = afterLooks(2, unavailable) }, domain.Unavailable},
+		"unreachable after the first moment": {func(w *world) { w.fault = afterLooks(1, unavailable) }, domain.Unavailable},
 		"broken":                             {func(w *world) { w.fault = func() error { return broken } }, domain.Internal},
-		"broken after the first moment":      {func(w *world) { w.fault = afterLooks(2, func() error { return broken }) }, domain.Internal},
+		"broken after the first moment":      {func(w *world) { w.fault = afterLooks(1, func() error { return broken }) }, domain.Internal},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld()
-			tc.prepare(w)
-			cfg := w.config()
-			cfg.SettleWait, cfg.CatchUpWait = time.Nanosecond, 20*time.Millisecond // The first is over after two looks.
-			f := New(cfg)
-			if _, err := f.Transaction(t.Context(), "tx"); domain.CodeOf(err) != tc.want {
-				t.Errorf("got %v, want %s", err, tc.want)
-			}
-			assertEmpty(t, f)
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				tc.prepare(w)
+				cfg := w.config()
+				cfg.SettleWait, cfg.CatchUpWait = time.Nanosecond, 20*time.Millisecond // The first is over after a look.
+				f := New(cfg)
+				if _, err := f.Transaction(t.Context(), "tx"); domain.CodeOf(err) != tc.want {
+					t.Errorf("got %v, want %s", err, tc.want)
+				}
+				assertEmpty(t, f)
+			})
 		})
+	}
+}
+
+// afterLooks fails every look but the first ones.
+func afterLooks(n int, fault func() error) func() error {
+	looks := 0
+	return func() error {
+		if looks++; looks > n {
+			return fault()
+		}
+		return nil
 	}
 }
 

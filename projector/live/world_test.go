@@ -44,6 +44,8 @@ type world struct {
 	end, transactionsAt int64
 	// fault, when set, may fail a look into the read model.
 	fault func() error
+	// takes is how long a look takes, unless its context ends.
+	takes time.Duration
 	// forge, when set, may change a page of it.
 	forge func(*projector.ChangesPage)
 	// onward, when set, tells whether the read model comes up to the log as soon as a page was read.
@@ -176,10 +178,21 @@ func stateAt(id string, version int64) account.State {
 // model is the read model of a world.
 type model struct{ *world }
 
-func (m model) look() error {
+func (m model) look(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.looks++
+	if takes := m.takes; takes > 0 {
+		m.mu.Unlock()
+		select {
+		case <-time.After(takes):
+		case <-ctx.Done():
+		}
+		m.mu.Lock()
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if m.fault != nil {
 		return m.fault()
 	}
@@ -187,8 +200,8 @@ func (m model) look() error {
 }
 
 // ChangesAfter implements History.
-func (m model) ChangesAfter(_ context.Context, id string, after int64, first int) (page projector.ChangesPage, version int64, err error) {
-	if err := m.look(); err != nil {
+func (m model) ChangesAfter(ctx context.Context, id string, after int64, first int) (page projector.ChangesPage, version int64, err error) {
+	if err := m.look(ctx); err != nil {
 		return page, 0, err
 	}
 	m.mu.Lock()
@@ -214,8 +227,8 @@ func (m model) ChangesAfter(_ context.Context, id string, after int64, first int
 }
 
 // Transaction implements History.
-func (m model) Transaction(_ context.Context, id string) (transaction.State, error) {
-	if err := m.look(); err != nil {
+func (m model) Transaction(ctx context.Context, id string) (transaction.State, error) {
+	if err := m.look(ctx); err != nil {
 		return transaction.State{}, err
 	}
 	m.mu.Lock()
