@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"daybook/internal/testenv"
 )
 
@@ -35,7 +37,17 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "building the program:", err)
 		return 1
 	}
-	return m.Run()
+	if code := m.Run(); code != 0 {
+		return code
+	}
+	// Connections that are kept for the next request are no leak.
+	probe.CloseIdleConnections()
+	streamClient.CloseIdleConnections()
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, "the tests left behind:", err)
+		return 1
+	}
+	return 0
 }
 
 // backend is where a node keeps its log and its read model.
