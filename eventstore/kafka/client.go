@@ -40,6 +40,8 @@ type Client struct {
 	// seeds are the addresses to begin with.
 	seeds     []string
 	lastEpoch int16
+	// doubt is how long it is doubted that an offset is gone, where several brokers could lead.
+	doubt time.Duration
 }
 
 // Open connects to the cluster. The error names the addresses and says what to do.

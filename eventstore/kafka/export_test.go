@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // JoinGroupUntilKilled is JoinGroup for a process that has no time to leave when ctx ends.
@@ -19,6 +20,9 @@ func (c *Client) JoinGroupUntilKilled(ctx context.Context, cfg GroupConfig, assi
 
 // UseUp makes the client take producer ids for used up after an epoch.
 func (c *Client) UseUp(last int16) { c.lastEpoch = last }
+
+// Doubt makes the client doubt for so long that an offset is gone, as if there were several brokers.
+func (c *Client) Doubt(d time.Duration) { c.doubt = d }
 
 // Miss makes so many of the connections fail that are opened from now on.
 func (c *Client) Miss(times int64) {

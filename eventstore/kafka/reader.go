@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,9 @@ const (
 	// readRetries bounds how often one Read tries again after a leader has moved or a connection broke.
 	readRetries = 4
 	retryPause  = 50 * time.Millisecond
+	// goneDoubt is how long one Read asks again for an offset that is said not to be there: a leader that stood still, was
+	// deposed and has just gone on may say so, and the brokers take a moment to tell it, and whoever asks them.
+	goneDoubt = 5 * time.Second
 )
 
 // Reader is the eventstore.Reader of one partition, over a connection of its own.
@@ -54,9 +58,10 @@ func (r *Reader) Close() error {
 // times before it fails.
 func (r *Reader) Read(ctx context.Context, offset int64, maxWait time.Duration) (eventstore.Chunk, error) {
 	var last error
-	for attempt := range readRetries {
+	var doubted time.Time
+	for attempt := 0; attempt < readRetries || !doubted.IsZero(); attempt++ {
 		if attempt > 0 {
-			if err := pause(ctx, retryPause<<attempt); err != nil {
+			if err := pause(ctx, retryPause<<min(attempt, readRetries)); err != nil {
 				return eventstore.Chunk{}, err
 			}
 		}
@@ -67,17 +72,33 @@ func (r *Reader) Read(ctx context.Context, offset int64, maxWait time.Duration) 
 		if err == nil {
 			return chunk, nil
 		}
-		if errors.Is(err, eventstore.ErrOffsetGone) {
-			return eventstore.Chunk{}, err
-		}
 		if ctx.Err() != nil {
 			return eventstore.Chunk{}, ctx.Err()
+		}
+		switch gone := errors.Is(err, eventstore.ErrOffsetGone); {
+		case gone && doubted.IsZero():
+			doubted = time.Now()
+			fallthrough
+		case gone:
+			if time.Since(doubted) >= r.client.goneDoubt() {
+				return eventstore.Chunk{}, err
+			}
+		default:
+			doubted = time.Time{}
 		}
 		last = err
 		_ = r.Close()
 		_ = r.client.sarama.RefreshMetadata(r.topic)
 	}
 	return eventstore.Chunk{}, fmt.Errorf("reading %s/%d from offset %d: %w", r.topic, r.partition, offset, last)
+}
+
+// goneDoubt is nothing where there is but one broker, which cannot have been deposed.
+func (c *Client) goneDoubt() time.Duration {
+	if len(c.sarama.Brokers()) < 2 && c.doubt == 0 {
+		return 0
+	}
+	return cmp.Or(c.doubt, goneDoubt)
 }
 
 func (r *Reader) fetch(ctx context.Context, offset int64, maxWait time.Duration) (eventstore.Chunk, error) {

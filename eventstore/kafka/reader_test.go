@@ -3,6 +3,7 @@ package kafka_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -104,6 +105,40 @@ func TestOffsetsThatTheLogDoesNotHoldAreGone(t *testing.T) {
 			l.t.Errorf("the log begins at %d, want %d: %v", start, first+3, err)
 		}
 		mustHold(l, 0, "n-0", "n-1", "n-2")
+	})
+}
+
+// A leader that was deposed and does not know it yet lacks what the present one has.
+func TestThatAnOffsetIsGoneIsDoubtedForAWhile(t *testing.T) {
+	eachLog(t, func(l *log) {
+		w, _ := l.writer(0)
+		last := l.mustSend(w, messages("m", 1)...)
+		r := l.reader(0)
+		l.Doubt(time.Minute)
+		beyond := last + 3
+		read := make(chan error, 1)
+		go func() {
+			chunk, err := r.Read(l.ctx(), beyond, time.Second)
+			if err == nil && (len(chunk.Messages) == 0 || chunk.Messages[0].Offset != beyond) {
+				err = fmt.Errorf("it has read %+v", chunk)
+			}
+			read <- err
+		}()
+		l.mustSend(w, messages("n", 3)...)
+		if err := <-read; err != nil {
+			l.t.Errorf("what came to be there was not read: %v", err)
+		}
+
+		l.Doubt(time.Nanosecond)
+		if _, err := r.Read(l.ctx(), beyond+7, 0); !errors.Is(err, eventstore.ErrOffsetGone) {
+			l.t.Errorf("in the end: got %v, want ErrOffsetGone", err)
+		}
+		ctx, cancel := context.WithCancel(l.ctx())
+		cancel()
+		l.Doubt(time.Minute)
+		if _, err := r.Read(ctx, beyond+7, 0); !errors.Is(err, context.Canceled) {
+			l.t.Errorf("of a reader that is to stop: got %v", err)
+		}
 	})
 }
 
