@@ -308,6 +308,8 @@ func sortAnswer(o *operation) (heard, code string) {
 		return heardNothing, code
 	case code == "OUTCOME_UNKNOWN":
 		return heardUnknown, code
+	case o.err == nil && (code == "INTERNAL" || code == "BAD_USER_INPUT" && o.document != holdMutation):
+		return "", code // A batch has among its userErrors what is an error by itself elsewhere.
 	case o.err == nil && code != "", code == "BAD_USER_INPUT" && o.document == holdMutation: // Its expiresAt has passed by now.
 		return heardRefused, code
 	case o.err == nil && o.answer.Account == nil:
