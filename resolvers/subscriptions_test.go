@@ -231,7 +231,7 @@ func TestASubscriptionThatFailsInMidStreamSaysWhy(t *testing.T) {
 			f := faulty{tc.fail}
 			feed := live.New(live.Config{
 				Log: noLog{}, Partitions: 1, Accounts: f, History: faultyHistory{f}, Logger: testenv.Logger(), Clock: time.Now,
-				Patience: 10 * time.Millisecond, MaxSubscribers: 1,
+				Patience: 200 * time.Millisecond, MaxSubscribers: 1,
 			})
 			a := serve(t, &resolvers.Resolver{Live: feed, Now: time.Now, NewID: ids.New, Logger: testenv.Logger()})
 			eachTransport(t, func(t *testing.T, subscribe func(*api, string) subscription) {
