@@ -67,13 +67,9 @@ func (m *ReadModel) ChangesBehind(ctx context.Context, q ChangesQuery, groups []
 // has.
 func (m *ReadModel) versionsBehind(ctx context.Context, look *snapshot, q ChangesQuery, groups []ExplanationGroup, first int) ([][]int64, error) {
 	versions := make([][]int64, len(groups))
-	place, missing := map[groupKey]int{}, map[groupKey]int{}
+	place, missing := map[groupKey]int{}, map[groupKey]int64{}
 	for i := range groups {
-		wanted := first + 1
-		if q.AfterVersion == 0 {
-			wanted = int(min(int64(wanted), groups[i].Count))
-		}
-		if wanted > 0 {
+		if wanted := min(int64(first)+1, groups[i].Count); wanted > 0 {
 			place[groups[i].key()], missing[groups[i].key()] = i, wanted
 		}
 	}
