@@ -15,7 +15,7 @@ const marker = "ZqMarker"
 // badWithin is what the best of badTries must keep: the bound is the product's, and one try says nothing on a busy
 // machine.
 const (
-	badWithin = slowdown * 50 * time.Millisecond
+	badWithin = testenv.Slowdown * 50 * time.Millisecond
 	badTries  = 3
 )
 
