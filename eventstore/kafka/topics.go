@@ -54,7 +54,9 @@ func setupError(format string, args ...any) error {
 // asked for. It warns of existing topics that have fewer.
 func (c *Client) EnsureTopics(cfg TopicsConfig) (partitions int32, err error) {
 	err = persevere(func() error {
-		partitions, err = c.ensureTopics(cfg)
+		if partitions, err = c.ensureTopics(cfg); unreachable(err) {
+			_, _ = c.sarama.RefreshController() // Or else the broker that is gone is asked again and again.
+		}
 		return err
 	})
 	return partitions, err
